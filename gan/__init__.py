@@ -1,0 +1,1 @@
+"""The stages: masked-reconstruction pretraining, adversarial training, prediction, benchmark."""

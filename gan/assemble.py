@@ -1,0 +1,42 @@
+"""Networks and optimisers of a stage, put on the devices together."""
+
+from accelerate import Accelerator
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from gan.config import AdversarialConfig, PretrainConfig
+from gan.optim import discriminator_optimizer, generator_optimizer, pretrain_optimizer
+from gan.state import AdversarialState, Objective, PretrainState
+
+
+def pretrain_state(accelerator: Accelerator, config: PretrainConfig, model: nn.Module) -> PretrainState:
+    """The state of `gan.steps.pretrain_step`."""
+    model, optimizer = accelerator.prepare(model, pretrain_optimizer(model, config.optim))
+    return PretrainState(accelerator, model, optimizer, config.optim.clip_norm)
+
+
+def adversarial_state(
+    accelerator: Accelerator,
+    config: AdversarialConfig,
+    generator: nn.Module,
+    discriminator: nn.Module,
+    objective: Objective,
+) -> AdversarialState:
+    """The state of `gan.steps.adversarial_step`; the average starts as a copy of the generator."""
+    ema = AveragedModel(generator, use_buffers=True).to(accelerator.device).eval()
+    generator, discriminator, optimizer_generator, optimizer_discriminator = accelerator.prepare(
+        generator,
+        discriminator,
+        generator_optimizer(generator, config.optim),
+        discriminator_optimizer(discriminator, config.optim),
+    )
+    return AdversarialState(
+        accelerator=accelerator,
+        generator=generator,
+        discriminator=discriminator,
+        ema=ema,
+        optimizer_generator=optimizer_generator,
+        optimizer_discriminator=optimizer_discriminator,
+        objective=objective,
+        clip_norm=config.optim.clip_norm,
+    )

@@ -1,0 +1,209 @@
+"""Command line and YAML to a validated configuration; a mistake becomes one line.
+
+A YAML file is turned into the same flags a user would type and put before them, so that there is one
+place where values are converted and checked, and what stands on the command line wins.
+"""
+
+import contextlib
+import dataclasses
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_args
+
+import tyro
+import yaml
+
+from gan.config import Preset, StageConfig
+from gan.errors import UserError
+
+ConfigT = TypeVar("ConfigT", bound=StageConfig)
+AnyT = TypeVar("AnyT")
+
+# What says how to start, not what to run: never written to config.yaml.
+_START_FIELDS = ("config", "run_dir", "overwrite", "resume")
+
+
+def parse(argv: Sequence[str], *, prog: str, preset: Callable[[Preset], ConfigT]) -> ConfigT:
+    """The configuration that `argv` asks for.
+
+    Order of precedence: flags, then `--config` (or the resumed run's config.yaml), then the preset.
+
+    Raises:
+        UserError: an unknown or impossible option, an unreadable YAML file.
+    """
+    early = _early_options(argv)
+    flags = list(argv)
+    if "--help" in argv or "-h" in argv:
+        return tyro_parse(type(preset("tiny")), flags, prog=prog, default=preset("tiny"))
+    if early["resume"] and early["config"]:
+        raise UserError("--resume and --config exclude each other: a resumed run keeps its own config.yaml")
+    source = (
+        Path(early["resume"]) / "config.yaml"
+        if early["resume"]
+        else early["config"] and Path(early["config"])
+    )
+    settings: dict[str, Any] = {}
+    if early["resume"] and source and not source.is_file():
+        raise UserError(f"--resume {early['resume']} is not a run directory: it has no config.yaml")
+    if source:
+        settings = read_yaml(source)
+        flags = [*yaml_to_flags(settings, type(preset("tiny")), source), *flags]
+    name = early["preset"] or settings.get("preset") or preset_for_hardware(cpu="--cpu" in argv)
+    if name not in get_args(Preset):
+        raise UserError(f"--preset is {name}; choose one of {', '.join(get_args(Preset))}")
+    if early["preset"] and settings.get("preset", name) != name:
+        raise UserError(
+            f"--preset {name} contradicts preset: {settings['preset']} in {source}; drop one of them"
+        )
+    default = preset(cast(Preset, name))
+    return tyro_parse(type(default), flags, prog=prog, default=default)
+
+
+def tyro_parse(config: type[AnyT], args: Sequence[str], *, prog: str, default: AnyT | None = None) -> AnyT:
+    """`tyro.cli`, with its boxed error message folded into one line.
+
+    Raises:
+        UserError: the arguments do not fit.
+    """
+    shown = io.StringIO()
+    keywords: dict[str, Any] = {} if default is None else {"default": default}
+    try:
+        with contextlib.redirect_stderr(shown), _wide_terminal("--help" not in args and "-h" not in args):
+            return tyro.cli(config, prog=prog, args=args, **keywords)
+    except SystemExit as stop:
+        if stop.code == 0:
+            raise
+        raise UserError(_fold(shown.getvalue())) from None
+
+
+def preset_for_hardware(*, cpu: bool) -> Preset:
+    """Tiny without a GPU, base from 40 GiB of GPU memory on, small in between."""
+    if cpu:
+        return "tiny"
+    import torch
+
+    if not torch.cuda.is_available():
+        return "tiny"
+    gib = torch.cuda.get_device_properties(0).total_memory / 2**30
+    return "base" if gib >= 40 else "small"
+
+
+def to_yaml(config: StageConfig) -> str:
+    """Everything needed to repeat the run, as the text of config.yaml."""
+    settings = {key: value for key, value in _plain(config).items() if key not in _START_FIELDS}
+    return yaml.safe_dump(settings, sort_keys=False)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping.
+
+    Raises:
+        UserError: the file is missing, unreadable or not a mapping.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(
+            f"{path}: {error.strerror}; name a config.yaml or the run directory that holds one"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} is not YAML ({str(error).splitlines()[0]}); give a config.yaml of a run"
+        ) from None
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} is not a mapping of options to values; give a config.yaml of a run")
+    return loaded
+
+
+def yaml_to_flags(settings: dict[str, Any], config: Any, source: Path, prefix: str = "") -> list[str]:
+    """The flags that say what a YAML mapping says.
+
+    Raises:
+        UserError: a key that is no option; the legal ones are named.
+    """
+    legal = {field.name: field for field in dataclasses.fields(config)}
+    flags: list[str] = []
+    for key, value in settings.items():
+        if key not in legal or (not prefix and key in _START_FIELDS):
+            names = ", ".join(name for name in legal if prefix or name not in _START_FIELDS)
+            raise UserError(f"{source}: unknown key {prefix}{key}; legal ones are {names}")
+        name = f"{prefix}{key}"
+        flag = f"--{name}".replace("_", "-")
+        if dataclasses.is_dataclass(legal[key].type):
+            if not isinstance(value, dict):
+                raise UserError(f"{source}: {name} is {value!r}; it must be a mapping")
+            flags += yaml_to_flags(value, legal[key].type, source, f"{name}.")
+        elif isinstance(value, bool):
+            flags.append(flag if value else f"--{_negated(name)}")
+        elif isinstance(value, list):
+            flags += [flag, *map(str, value)]
+        else:
+            flags += [flag, str(value)]
+    return flags
+
+
+def _negated(name: str) -> str:
+    *groups, last = name.split(".")
+    return ".".join([*groups, f"no-{last}"]).replace("_", "-")
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _early_options(argv: Sequence[str]) -> dict[str, str | None]:
+    """The options that decide which defaults the parser starts from."""
+    found: dict[str, str | None] = {"preset": None, "config": None, "resume": None}
+    for name in found:
+        for position, token in enumerate(argv):
+            if token == f"--{name}":
+                if position + 1 == len(argv) or argv[position + 1].startswith("--"):
+                    raise UserError(f"--{name} needs a value")
+                found[name] = argv[position + 1]
+            elif token.startswith(f"--{name}="):
+                found[name] = token.split("=", 1)[1]
+    return found
+
+
+@contextlib.contextmanager
+def _wide_terminal(wide: bool) -> Iterator[None]:
+    """Keep tyro from breaking a message into lines, since it is folded again."""
+    before = os.environ.get("COLUMNS")
+    if wide:
+        os.environ["COLUMNS"] = "10000"
+    try:
+        yield
+    finally:
+        if wide and before is None:
+            os.environ.pop("COLUMNS", None)
+        elif wide and before is not None:
+            os.environ["COLUMNS"] = before
+
+
+def _fold(boxed: str) -> str:
+    """One line out of tyro's box: the message, and the flags it proposes."""
+    lines = [line.strip("│╭╮╰╯─ \n") for line in boxed.splitlines() if not line.startswith(("╭", "╰"))]
+    lines = [line for line in lines if line]
+    message = [line for line in lines if "full helptext" not in line]
+    proposed = [line.split()[0].rstrip(",") for line in message if line.startswith("--")]
+    head: list[str] = []
+    for line in message:
+        if line.startswith(("Perhaps you meant", "Argument helptext", "--")):
+            break
+        head.append(line)
+    text = " ".join(head) or " ".join(boxed.split())
+    if proposed and text.startswith("Unrecognized"):
+        text += f"; perhaps {' or '.join(dict.fromkeys(proposed))}"
+    return f"{text}; see --help"
+
+
+def argv() -> list[str]:
+    """The command line without the program's name."""
+    return sys.argv[1:]

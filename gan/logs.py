@@ -1,0 +1,82 @@
+"""What a run writes down: metrics.jsonl, the same in TensorBoard, and lines for the person watching."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from gan.rundir import RunDir
+
+
+class RunLog:
+    """Writes on the main process only.
+
+    Args:
+        accelerator: whose TensorBoard tracker takes the numbers and the pictures.
+        run: where metrics.jsonl lives.
+        resumed_at: the optimiser step this run continues from; lines of later steps, which will be
+            written again, and of the final test are dropped. None for a new run.
+    """
+
+    def __init__(self, accelerator: Accelerator, run: RunDir, *, resumed_at: int | None = None) -> None:
+        self._accelerator = accelerator
+        self._path = run.metrics
+        if accelerator.is_main_process and resumed_at is not None:
+            _truncate(self._path, resumed_at)
+
+    def say(self, text: str) -> None:
+        """A line for the person watching, above any progress bar."""
+        if self._accelerator.is_main_process:
+            tqdm.write(text)
+
+    def write(self, values: Mapping[str, Any], *, step: int, epoch: int, split: str) -> None:
+        """One line of metrics.jsonl; its numbers also go to TensorBoard as `split/name`."""
+        if not self._accelerator.is_main_process:
+            return
+        with self._path.open("a") as file:
+            file.write(
+                json.dumps({"split": split, "step": step, "epoch": epoch, **values}, allow_nan=False) + "\n"
+            )
+        self._accelerator.log(dict(_scalars(values, split)), step=step)
+
+    def picture(self, name: str, path: Path, *, step: int) -> None:
+        """Show a PNG in TensorBoard."""
+        if self._accelerator.is_main_process:
+            from skimage.io import imread
+
+            writer = self._accelerator.get_tracker("tensorboard", unwrap=True)
+            writer.add_image(name, imread(path)[..., :3], global_step=step, dataformats="HWC")
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl; a last line cut off by a kill is left out."""
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _scalars(values: Mapping[str, Any], prefix: str) -> list[tuple[str, float]]:
+    flat: list[tuple[str, float]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat += _scalars(value, f"{prefix}/{name}")
+        elif isinstance(value, int | float):
+            flat.append((f"{prefix}/{name}", value))
+    return flat
+
+
+def _truncate(path: Path, step: int) -> None:
+    """Keep what an uninterrupted run would have written by `step`."""
+    if not path.is_file():
+        return
+    kept = [line for line in read_metrics(path) if line["step"] <= step and line["split"] != "test"]
+    staging = path.with_suffix(".tmp")
+    staging.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    staging.replace(path)

@@ -1,0 +1,211 @@
+"""The training loop that both stages run."""
+
+import math
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator, skip_first_batches
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from gan.checkpoint import save_checkpoint
+from gan.config import StageConfig
+from gan.errors import Interrupted
+from gan.logs import RunLog
+from gan.randomness import fold_seed
+from gan.rundir import RunDir
+from gan.state import Progress, Terms
+
+
+class EpochSampler(Sampler[int]):
+    """A permutation of the data set that is a function of (seed, epoch) alone.
+
+    The loop sets `epoch`. It is an attribute and no `set_epoch` method, which accelerate would call with
+    a count of its own that starts at zero again in a resumed run.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size = size
+        self.seed = seed
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(fold_seed("order", self.seed, self.epoch))
+        yield from torch.randperm(self.size, generator=generator).tolist()
+
+    def __len__(self) -> int:
+        return self.size
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage does at each point of the loop."""
+
+    step: Callable[[Any, int, int], Terms]
+    """(batch, epoch, optimiser step) -> raw terms; makes the optimiser step."""
+    validate: Callable[[], dict[str, Any]]
+    """Numbers on the validation split."""
+    chooser: str
+    """Which of those numbers chooses the model to keep."""
+    higher_is_better: bool
+    draw: Callable[[Path], None]
+    """Draw the sample grid."""
+    keep: Callable[[], None]
+    """Save the model, since it is the best so far."""
+    shown: tuple[str, ...]
+    """Terms to show beside the progress bar."""
+    settings: Callable[[], dict[str, Any]]
+    """What the numbers of the moment depend on, such as weights and learning rates; logged with them."""
+    ema: nn.Module | None = None
+
+
+class StopSignal:
+    """Turns the first SIGINT or SIGTERM into a flag; a second SIGINT interrupts at once."""
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator = accelerator
+        self._received = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopSignal":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self._received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self._received = True
+
+    def agreed(self) -> bool:
+        """Whether any process was told to stop; with several processes all must ask at the same step."""
+        if self._accelerator.num_processes == 1:
+            return self._received
+        flag = torch.tensor(float(self._received), device=self._accelerator.device)
+        return bool(self._accelerator.reduce(flag, reduction="sum").item() > 0)
+
+
+def train_loader(
+    dataset: Dataset[Any], sampler: EpochSampler, collate: Callable[[Any], Any], config: StageConfig
+) -> DataLoader[Any]:
+    """The shuffled training data; the last, smaller batch of an epoch is used too."""
+    return DataLoader(
+        dataset,
+        batch_size=config.data.batch_size,
+        sampler=sampler,
+        collate_fn=collate,
+        num_workers=config.data.workers,
+        pin_memory=torch.cuda.is_available() and not config.cpu,
+        persistent_workers=config.data.workers > 0,
+    )
+
+
+def steps_per_epoch(loader: DataLoader[Any], config: StageConfig) -> int:
+    """Optimiser steps in one pass over the training data on every process."""
+    return math.ceil(len(loader) / config.gradient_accumulation)
+
+
+def total_steps(loader: DataLoader[Any], config: StageConfig) -> int:
+    """Optimiser steps of the whole run."""
+    steps = config.epochs * steps_per_epoch(loader, config)
+    return steps if config.max_steps is None else min(steps, config.max_steps)
+
+
+def train(
+    accelerator: Accelerator,
+    config: StageConfig,
+    run: RunDir,
+    log: RunLog,
+    loader: DataLoader[Any],
+    sampler: EpochSampler,
+    progress: Progress,
+    stage: Stage,
+) -> None:
+    """Run `stage` from where `progress` stands to the end.
+
+    Every epoch ends with numbers, a sample grid and a checkpoint, in this order, so that a run that is cut
+    off in between does all three again.
+
+    Raises:
+        Interrupted: a signal asked to stop; a checkpoint has been written.
+    """
+    total, per_epoch = total_steps(loader, config), steps_per_epoch(loader, config)
+    bar = tqdm(
+        total=total,
+        initial=progress.step,
+        unit="step",
+        disable=not accelerator.is_main_process,
+        dynamic_ncols=True,
+    )
+    with StopSignal(accelerator) as stop, closing(bar):
+        while progress.step < total:
+            epoch, done = divmod(progress.step, per_epoch)
+            bar.set_description(f"epoch {epoch + 1}/{config.epochs}")
+            sampler.epoch = epoch
+            batches = skip_first_batches(loader, done * config.gradient_accumulation) if done else loader
+            for index, batch in enumerate(batches, start=done * config.gradient_accumulation):
+                # Whatever is random inside the networks follows from here, so a resumed run repeats it.
+                torch.manual_seed(fold_seed("step", config.seed, epoch, index, accelerator.process_index))
+                progress.add(stage.step(batch, epoch, progress.step))
+                if not accelerator.sync_gradients:
+                    continue
+                progress.step += 1
+                bar.update()
+                if progress.step % config.log_every == 0 or progress.step == total:
+                    means = progress.take_means(accelerator)
+                    log.write(
+                        {**means, **stage.settings()}, step=progress.step, epoch=epoch + 1, split="train"
+                    )
+                    bar.set_postfix({name: f"{means[name]:.3g}" for name in stage.shown if name in means})
+                if progress.step % per_epoch == 0 or progress.step == total:
+                    end_epoch(accelerator, config, run, log, progress, stage, epoch + 1)
+                elif progress.step % config.checkpoint_every == 0:
+                    save_checkpoint(accelerator, run, progress, keep=config.keep_checkpoints, ema=stage.ema)
+                if progress.step == total:
+                    break
+                if stop.agreed():
+                    save_checkpoint(accelerator, run, progress, keep=config.keep_checkpoints, ema=stage.ema)
+                    raise Interrupted(
+                        f"stopped at step {progress.step} and saved; continue with --resume {run.path}"
+                    )
+
+
+def end_epoch(
+    accelerator: Accelerator,
+    config: StageConfig,
+    run: RunDir,
+    log: RunLog,
+    progress: Progress,
+    stage: Stage,
+    epoch: int,
+) -> None:
+    """Numbers, sample grid, checkpoint; keep the model if it is the best so far."""
+    numbers = stage.validate()
+    log.write(numbers, step=progress.step, epoch=epoch, split="val")
+    log.say(
+        f"epoch {epoch}: "
+        + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, float))
+    )
+    if accelerator.is_main_process:
+        stage.draw(run.sample(epoch))
+        log.picture("samples", run.sample(epoch), step=progress.step)
+    value = numbers[stage.chooser]
+    best = progress.best is None or (
+        value > progress.best if stage.higher_is_better else value < progress.best
+    )
+    if best:
+        progress.best = value
+        if accelerator.is_main_process:
+            stage.keep()
+    save_checkpoint(accelerator, run, progress, keep=config.keep_checkpoints, ema=stage.ema, best=best)

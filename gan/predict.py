@@ -1,0 +1,55 @@
+"""`python -m gan.predict RUN BASELINE FOLLOWUP -o MAP.png`: what changed between two radiographs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from gan.cli import argv, parse, tyro_parse
+from gan.config import adversarial_preset
+from gan.errors import UserError, run_command
+from gan.rundir import RunDir
+
+OUTPUT_SUFFIXES = (".png", ".npy", ".nii", ".nii.gz")  # data.writers.WRITABLE, which would import NumPy
+
+
+@dataclass(kw_only=True)
+class PredictConfig:
+    """Map what changed between two radiographs of one patient, in the followup's own pixels."""
+
+    run: tyro.conf.Positional[Path]
+    """A finished run of gan.adversarial."""
+    baseline: tyro.conf.Positional[Path]
+    """The earlier radiograph."""
+    followup: tyro.conf.Positional[Path]
+    """The later radiograph, of the same size."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Where the map goes: .png (16 bit: 0..65535 is 0..1, signed maps -1..1), .npy or .nii.gz (float32).
+    The overlay is written beside it as NAME_overlay.png."""
+    cpu: bool = False
+    """Stay on the CPU even where there is a GPU."""
+
+
+def main() -> None:
+    """Parse the command line, predict, write."""
+    config = tyro_parse(PredictConfig, argv(), prog="python -m gan.predict")
+    if not config.output.name.endswith(OUTPUT_SUFFIXES):
+        raise UserError(f"--output {config.output}: end it in one of {', '.join(OUTPUT_SUFFIXES)}")
+    if not (config.run / "config.yaml").is_file():
+        raise UserError(
+            f"{config.run} is not a run directory: it has no config.yaml; name a run of gan.adversarial"
+        )
+    trained = parse(
+        ["--config", str(config.run / "config.yaml")], prog="gan.predict", preset=adversarial_preset
+    )
+    from gan.prediction import predict_files  # torch is imported from here on
+
+    for path in predict_files(
+        RunDir(config.run), trained, config.baseline, config.followup, config.output, cpu=config.cpu
+    ):
+        print(path)
+
+
+if __name__ == "__main__":
+    run_command(main)

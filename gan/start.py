@@ -1,0 +1,141 @@
+"""What every run does before its first step: accelerator, run directory, data, log."""
+
+import csv
+import platform
+from collections import Counter
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.utils import broadcast_object_list
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from data import SPLITS
+from data.config import DataConfig
+from gan.checkpoint import load_checkpoint, newest_checkpoint
+from gan.cli import to_yaml
+from gan.config import StageConfig
+from gan.errors import UserError
+from gan.logs import RunLog
+from gan.rundir import RunDir, choose_run_dir, create_run_dir
+from gan.state import Progress
+
+_VERSIONS = ("torch", "torchvision", "transformers", "kornia", "accelerate", "numpy")
+
+Splits = dict[str, Any]
+
+
+def start_run(
+    config: StageConfig, stage: str, *, find_unused_parameters: bool = False
+) -> tuple[Accelerator, RunDir]:
+    """Choose the devices and the run directory; nothing is written yet.
+
+    Raises:
+        UserError: the precision is not to be had on this device, or the directory cannot be used.
+    """
+    process = PartialState(cpu=config.cpu)
+    if config.mixed_precision == "fp16" and process.device.type == "cpu":
+        raise UserError("--mixed-precision fp16 needs a GPU; use bf16 or no on the CPU")
+    chosen: list[Any] = [choose_run_dir(config, stage) if process.is_main_process else None]
+    run: RunDir = broadcast_object_list(chosen)[0]
+    try:
+        accelerator = Accelerator(
+            cpu=config.cpu,
+            mixed_precision=config.mixed_precision,
+            gradient_accumulation_steps=config.gradient_accumulation,
+            log_with="tensorboard",
+            project_dir=str(run.path),
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)],
+        )
+    except ValueError as error:
+        raise UserError(f"--mixed-precision {config.mixed_precision}: {error}") from error
+    return accelerator, run
+
+
+def build_splits(config: StageConfig, build: Callable[[DataConfig, str], Dataset[Any]]) -> Splits:
+    """The data sets of the three splits; comes first, so that bad data leaves no run directory behind.
+
+    One process goes first, so that data that is rendered is there for the others.
+    """
+    with PartialState(cpu=config.cpu).main_process_first():
+        return {split: build(config.data, split) for split in SPLITS}
+
+
+def write_splits(run: RunDir, splits: Splits) -> None:
+    """Which patient is in which split, as split.csv."""
+    with run.split.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("patient_id", "split"))
+        for split, dataset in splits.items():
+            writer.writerows((patient, split) for patient in dataset.patients)
+
+
+def eval_loader(dataset: Dataset[Any], collate: Callable[[Any], Any], config: StageConfig) -> DataLoader[Any]:
+    """A split in its own order."""
+    return DataLoader(
+        dataset, batch_size=config.data.batch_size, collate_fn=collate, num_workers=config.data.workers
+    )
+
+
+def open_run(
+    accelerator: Accelerator,
+    config: StageConfig,
+    run: RunDir,
+    splits: Splits,
+    progress: Progress,
+    *,
+    ema: nn.Module | None = None,
+) -> RunLog:
+    """Load the newest checkpoint where a run is resumed, then write down what is about to run.
+
+    In this order, so that a checkpoint that cannot be read leaves the run as it was.
+
+    Raises:
+        UserError: there is no readable checkpoint, or the directory cannot be written.
+    """
+    if config.resume is not None:
+        load_checkpoint(accelerator, newest_checkpoint(run), progress, ema=ema)
+    if accelerator.is_main_process:
+        create_run_dir(run, overwrite=config.overwrite)
+        versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
+        header = f"# on {accelerator.device}, Python {platform.python_version()}, {versions}\n"
+        run.config.write_text(header + to_yaml(config))
+        write_splits(run, splits)
+    accelerator.wait_for_everyone()
+    accelerator.init_trackers("tensorboard")
+    log = RunLog(accelerator, run, resumed_at=progress.step if config.resume is not None else None)
+    resumed = f", resumed from step {progress.step}" if config.resume is not None else ""
+    log.say(f"run directory: {run.path}{resumed}")
+    device = torch.cuda.get_device_name(accelerator.device) if accelerator.device.type == "cuda" else "cpu"
+    log.say(
+        f"preset {config.preset}, {config.data.image_size} px, "
+        f"{device}, processes: {accelerator.num_processes}"
+    )
+    return log
+
+
+def choose_cases(dataset: Any, count: int) -> list[Any]:
+    """Samples for the grid, always the same: spread over the split, each finding once before any twice."""
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist()
+    seen: Counter[tuple[str, ...]] = Counter()
+    ranked: list[tuple[int, int, int, Any]] = []
+    for index in order[: 8 * count]:
+        sample = dataset[index]
+        findings = tuple(getattr(sample, "findings", ()))
+        ranked.append((seen[findings], len(ranked), index, sample))
+        seen[findings] += 1
+    chosen = sorted(ranked, key=lambda entry: entry[:2])[:count]
+    return [sample for *_, sample in sorted(chosen, key=lambda entry: entry[2])]
+
+
+def parameter_count(model: nn.Module) -> str:
+    """Trainable parameters, in millions."""
+    return f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} M parameters"
+
+
+def labels(samples: Sequence[Any]) -> list[str]:
+    """What a grid writes beside its rows."""
+    return [sample.id for sample in samples]

@@ -1,0 +1,96 @@
+"""What training carries from step to step."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
+
+from data import PairBatch
+from losses import AdversarialLoss
+
+Terms = dict[str, Tensor]
+PairTerm = Callable[[PairBatch, Tensor], Tensor]
+
+
+@dataclass
+class Progress:
+    """How far a run is; saved in every checkpoint."""
+
+    step: int = 0
+    """Optimiser steps made."""
+    best: float | None = None
+    """Best value so far of the number that chooses the model to keep."""
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    """Sums of the terms since the last line of the log; they stay on the device."""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, terms: Mapping[str, Tensor]) -> None:
+        """Take one batch's terms into the running means."""
+        for name, value in terms.items():
+            self.sums[name] = (
+                self.sums[name] + value.detach() if name in self.sums else value.detach().clone()
+            )
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def take_means(self, accelerator: Accelerator) -> dict[str, float]:
+        """Means since the last call, over all processes; the only place where terms leave the device."""
+        if not self.sums:
+            return {}
+        names = sorted(self.sums)
+        means = torch.stack([self.sums[name].float() / self.counts[name] for name in names])
+        means = accelerator.reduce(means, reduction="mean")
+        self.sums, self.counts = {}, {}
+        return dict(zip(names, means.tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything of it, on the CPU."""
+        sums = {name: value.cpu() for name, value in self.sums.items()}
+        return {"step": self.step, "best": self.best, "sums": sums, "counts": dict(self.counts)}
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        """Continue from `state_dict()`."""
+        self.step, self.best, self.counts = state["step"], state["best"], dict(state["counts"])
+        self.sums = {name: value.to(device) for name, value in state["sums"].items()}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The generator's loss: raw terms by name, and the one table of their weights."""
+
+    pair_terms: Mapping[str, PairTerm]
+    """Terms of (batch, prediction) alone; only those with a weight above 0 are in it."""
+    adversarial: AdversarialLoss
+    weights: Mapping[str, float]
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Weighted sum of raw terms; the only place where weights are applied."""
+        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+
+
+@dataclass
+class PretrainState:
+    """Masked reconstruction."""
+
+    accelerator: Accelerator
+    model: nn.Module
+    optimizer: Optimizer
+    clip_norm: float
+
+
+@dataclass
+class AdversarialState:
+    """Generator against discriminator."""
+
+    accelerator: Accelerator
+    generator: nn.Module
+    discriminator: nn.Module
+    ema: AveragedModel
+    optimizer_generator: Optimizer
+    optimizer_discriminator: Optimizer
+    objective: Objective
+    clip_norm: float

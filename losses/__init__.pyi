@@ -1,0 +1,14 @@
+from .adversarial import ADVERSARIAL as ADVERSARIAL
+from .adversarial import AdversarialLoss as AdversarialLoss
+from .adversarial import hinge_discriminator_loss as hinge_discriminator_loss
+from .adversarial import hinge_generator_loss as hinge_generator_loss
+from .adversarial import least_squares_discriminator_loss as least_squares_discriminator_loss
+from .adversarial import least_squares_generator_loss as least_squares_generator_loss
+from .adversarial import non_saturating_discriminator_loss as non_saturating_discriminator_loss
+from .adversarial import non_saturating_generator_loss as non_saturating_generator_loss
+from .config import LossConfig as LossConfig
+from .config import LossWeights as LossWeights
+from .perceptual import PerceptualLoss as PerceptualLoss
+from .reconstruction import l1_loss as l1_loss
+from .reconstruction import masked_l1_loss as masked_l1_loss
+from .vgg import VGGFeatures as VGGFeatures

@@ -1,0 +1,65 @@
+"""Options of the objectives: which terms, and how much each weighs."""
+
+from dataclasses import dataclass, fields
+from math import isfinite
+from pathlib import Path
+from typing import Literal, get_args
+
+Adversarial = Literal["hinge", "least_squares", "non_saturating"]
+PerceptualFeatures = Literal["encoder", "vgg16", "vgg19"]
+
+
+def _require_non_negative(name: str, value: float) -> None:
+    if not (isfinite(value) and value >= 0):
+        raise ValueError(f"{name} is {value}; it must be a finite number that is not negative")
+
+
+def _require_one_of(name: str, value: str, legal: tuple[str, ...]) -> None:
+    if value not in legal:
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(legal)}")
+
+
+@dataclass(kw_only=True)
+class LossWeights:
+    """What each term of the generator's objective is multiplied by; a term with weight 0 is not computed."""
+
+    l1: float = 100.0
+    """Weight of the foreground-weighted L1 distance to the target."""
+    perceptual: float = 10.0
+    """Weight of the distance to the target in the features of a frozen network."""
+    adversarial: float = 1.0
+    """Weight of the generator's adversarial term."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            _require_non_negative(f"weights.{item.name}", getattr(self, item.name))
+
+
+@dataclass(kw_only=True)
+class LossConfig:
+    """What the terms of the objective are made of."""
+
+    adversarial: Adversarial = "hinge"
+    """Adversarial objective of generator and discriminator."""
+    foreground_weight: float = 10.0
+    """Extra L1 weight of pixels where something changed; 0 is plain L1. Most pixels of a change map are
+    empty, and without extra weight the empty map is a comfortable solution."""
+    foreground_threshold: float = 0.05
+    """A pixel counts as changed where the magnitude of the target exceeds this."""
+    perceptual: PerceptualFeatures = "encoder"
+    """Network whose features the perceptual term compares: the pretrained encoder of this run, which needs
+    no download, or VGG trained on ImageNet."""
+    perceptual_weights: Path | None = None
+    """Weights of VGG: a file with the state dict of torchvision's model, or the word torchvision to
+    download them."""
+
+    def __post_init__(self) -> None:
+        _require_one_of("adversarial", self.adversarial, get_args(Adversarial))
+        _require_one_of("perceptual", self.perceptual, get_args(PerceptualFeatures))
+        for name in ("foreground_weight", "foreground_threshold"):
+            _require_non_negative(name, getattr(self, name))
+        if self.perceptual != "encoder" and self.perceptual_weights is None:
+            raise ValueError(
+                f"perceptual is {self.perceptual!r} but perceptual_weights is not set; "
+                "give a file with its weights, or the word torchvision to download them"
+            )

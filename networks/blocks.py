@@ -1,0 +1,216 @@
+"""Convolutional building blocks."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from .constants import FEATURE_CHANNELS, GROUP_NORM_GROUPS
+from .init import initialize
+
+SIZE_MULTIPLE = 32
+"""Images are padded to a multiple of this: the encoder halves four times, the transformer once more."""
+
+
+def group_norm(channels: int, groups: int = GROUP_NORM_GROUPS) -> nn.GroupNorm:
+    """GroupNorm with the largest number of groups that divides both `groups` and `channels`."""
+    return nn.GroupNorm(math.gcd(groups, channels), channels)
+
+
+def pad_to_multiple(image: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
+    """Repeat the last row and column until height and width are multiples: `[B, C, H, W] -> [B, C, H', W']`.
+
+    Crop a map back with `[..., :H, :W]`.
+    """
+    height, width = image.shape[-2:]
+    right, bottom = -width % multiple, -height % multiple
+    return F.pad(image, (0, right, 0, bottom), mode="replicate") if right or bottom else image
+
+
+def run(module: Callable[[Tensor], Tensor], x: Tensor, *, recompute: bool) -> Tensor:
+    """`module(x)`; with `recompute` its activations are made again in the backward pass, not kept."""
+    if recompute and torch.is_grad_enabled():
+        output: Tensor = checkpoint(module, x, use_reentrant=False)
+        return output
+    return module(x)
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution of stride 1 that keeps the size, GroupNorm, SiLU: `[B, C, H, W] -> [B, C', H, W]`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        *,
+        norm_groups: int = GROUP_NORM_GROUPS,
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
+            group_norm(out_channels, norm_groups),
+            nn.SiLU(),
+        )
+
+
+class ChannelExpansionLayer(ConvNormAct):
+    """Convolution that multiplies the channels: `[B, C, H, W] -> [B, C * out_multiplier, H, W]`."""
+
+    def __init__(
+        self, in_channels: int = 64, out_multiplier: float = 2, *, norm_groups: int = GROUP_NORM_GROUPS
+    ) -> None:
+        self.out_channels = round(in_channels * out_multiplier)
+        if self.out_channels < 1:
+            raise ValueError(f"out_multiplier={out_multiplier} leaves no channel of {in_channels}")
+        super().__init__(in_channels, self.out_channels, norm_groups=norm_groups)
+        initialize(self)
+
+
+class ChannelExpansionBlock(nn.Sequential):
+    """Two expansions, image to EfficientNet width: `[B, inp, H, W] -> [B, inp * exp * exp2, H, W]`."""
+
+    def __init__(
+        self, inp: int = 1, exp: float = 8.0, exp2: float = 8.0, *, norm_groups: int = GROUP_NORM_GROUPS
+    ) -> None:
+        first = ChannelExpansionLayer(inp, exp, norm_groups=norm_groups)
+        second = ChannelExpansionLayer(first.out_channels, exp2, norm_groups=norm_groups)
+        super().__init__(first, second)
+        self.out_channels = second.out_channels
+
+
+class ResidualBlock(nn.Module):
+    """`x + norm(conv(silu(norm(conv(x)))))` with 3x3 convolutions: `[B, C, H, W] -> [B, C, H, W]`.
+
+    Source: He et al., "Deep Residual Learning", 2016, eq. 1.
+    """
+
+    def __init__(self, channels: int = FEATURE_CHANNELS, *, norm_groups: int = GROUP_NORM_GROUPS) -> None:
+        super().__init__()
+        self.branch = nn.Sequential(
+            ConvNormAct(channels, channels, norm_groups=norm_groups),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            group_norm(channels, norm_groups),
+        )
+        initialize(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W] -> [B, C, H, W]`."""
+        return x + self.branch(x)
+
+
+class DifferenceFusion(nn.Module):
+    """Two feature maps to one, through three parallel compressions of their concatenation.
+
+    `[B, C, H, W], [B, C, H, W] -> [B, C, H, W]`. The paths are a pointwise, a 3x3 and a depthwise-separable
+    7x7 convolution, normalised and summed: the same place, its neighbours, and as far as a pair may be
+    misaligned.
+    """
+
+    def __init__(self, channels: int = FEATURE_CHANNELS, *, norm_groups: int = GROUP_NORM_GROUPS) -> None:
+        super().__init__()
+        self.pointwise = nn.Conv2d(2 * channels, channels, 1, bias=False)
+        self.local = nn.Conv2d(2 * channels, channels, 3, padding=1, bias=False)
+        self.wide = nn.Sequential(
+            nn.Conv2d(2 * channels, 2 * channels, 7, padding=3, groups=2 * channels, bias=False),
+            nn.Conv2d(2 * channels, channels, 1, bias=False),
+        )
+        self.norms = nn.ModuleList(group_norm(channels, norm_groups) for _ in range(3))
+        self.activation = nn.SiLU()
+        initialize(self)
+
+    def forward(self, baseline: Tensor, followup: Tensor) -> Tensor:
+        """`[B, C, H, W], [B, C, H, W] -> [B, C, H, W]`."""
+        both = torch.cat([baseline, followup], dim=1)
+        paths = (self.pointwise, self.local, self.wide)
+        compressed = [norm(path(both)) for norm, path in zip(self.norms, paths, strict=True)]
+        return self.activation(sum(compressed[1:], start=compressed[0]))
+
+
+class DecoderBlock(nn.Module):
+    """Upsample by deconvolution, join a skip, refine: `[B, in, H, W] -> [B, out, stride * H, stride * W]`.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        deconv_kernel_size: kernel of the transposed convolution.
+        deconv_stride: its stride, which is the upsampling factor.
+        sigmoid: end in a sigmoid (output in `[0, 1]`), for a final block, rather than in norm and SiLU.
+        skip_channels: channels of the skip given to `forward`; 0 for none.
+        norm_groups: groups of the GroupNorm layers.
+
+    Raises:
+        ValueError: a kernel that cannot upsample by exactly the stride.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 640,
+        out_channels: int = 320,
+        deconv_kernel_size: int = 2,
+        deconv_stride: int = 2,
+        sigmoid: bool = False,
+        *,
+        skip_channels: int = 0,
+        norm_groups: int = GROUP_NORM_GROUPS,
+    ) -> None:
+        super().__init__()
+        excess = deconv_kernel_size - deconv_stride
+        if excess < 0 or excess % 2:
+            raise ValueError(
+                f"deconv_kernel_size={deconv_kernel_size} is not deconv_stride={deconv_stride} plus 0, 2, 4.."
+            )
+        self.deconv = nn.ConvTranspose2d(
+            in_channels, out_channels, deconv_kernel_size, deconv_stride, padding=excess // 2, bias=False
+        )
+        self.norm = group_norm(out_channels, norm_groups)
+        self.activation = nn.SiLU()
+        joined = out_channels + skip_channels
+        self.refine = (
+            nn.Sequential(nn.Conv2d(joined, out_channels, 3, padding=1), nn.Sigmoid())
+            if sigmoid
+            else ConvNormAct(joined, out_channels, norm_groups=norm_groups)
+        )
+        initialize(self)
+
+    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        """`[B, in, H, W]` and the skip `[B, skip, s * H, s * W]`, if any, to `[B, out, s * H, s * W]`."""
+        x = self.activation(self.norm(self.deconv(x)))
+        return self.refine(x if skip is None else torch.cat([x, skip], dim=1))
+
+
+class Decoder(nn.Module):
+    """Decoder blocks from 1/16 to full size, with or without skips (then a U-Net).
+
+    Source: Ronneberger et al., "U-Net", 2015.
+
+    Args:
+        in_channels: channels of the bottleneck.
+        channels: output channels of the blocks, coarse to fine.
+        skip_channels: channels of the skips, fine to coarse as the encoder yields them; none by default.
+        norm_groups: groups of the GroupNorm layers.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: Sequence[int],
+        skip_channels: Sequence[int] | None = None,
+        *,
+        norm_groups: int = GROUP_NORM_GROUPS,
+    ) -> None:
+        super().__init__()
+        skips = list(skip_channels)[::-1] if skip_channels is not None else [0] * len(channels)
+        self.blocks = nn.ModuleList(
+            DecoderBlock(before, after, skip_channels=skip, norm_groups=norm_groups)
+            for before, after, skip in zip([in_channels, *channels], channels, skips, strict=False)
+        )
+
+    def forward(self, bottleneck: Tensor, skips: Sequence[Tensor] = ()) -> Tensor:
+        """`[B, C, h, w]` and skips, fine to coarse, to `[B, channels[-1], 16 h, 16 w]`."""
+        x = bottleneck
+        for index, block in enumerate(self.blocks):
+            x = block(x, skips[-1 - index]) if skips else block(x)
+        return x

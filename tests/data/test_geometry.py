@@ -1,0 +1,58 @@
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from data import fit_to_square, restore_from_square
+
+SHAPES = [(64, 64), (48, 64), (64, 48), (200, 100), (37, 91), (20, 30), (1, 300)]
+
+
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_valid_marks_the_image_and_nothing_else(height, width):
+    square, valid = fit_to_square(torch.ones(2, height, width), 64)
+    assert square.shape == (2, 64, 64)
+    assert valid.shape == (1, 64, 64)
+    torch.testing.assert_close(square, valid.expand(2, -1, -1))
+    rows, columns = valid[0].any(1).sum().item(), valid[0].any(0).sum().item()
+    assert max(rows, columns) == 64
+    assert rows / columns == pytest.approx(height / width, abs=1 / min(rows, columns))
+    # Centred, up to the odd pixel.
+    assert abs(valid[0].any(1).nonzero().double().mean().item() - 31.5) <= 0.5
+    assert abs(valid[0].any(0).nonzero().double().mean().item() - 31.5) <= 0.5
+
+
+def test_an_image_of_the_right_size_is_untouched():
+    image = torch.rand(1, 64, 64)
+    square, valid = fit_to_square(image, 64)
+    assert torch.equal(square, image)
+    assert valid.all()
+
+
+def test_shrinking_is_antialiased():
+    # Every fourth column is bright, and no sample of plain bilinear interpolation touches it.
+    stripes = (torch.arange(256) % 4 == 0).float().expand(1, 256, 256)
+    inner = fit_to_square(stripes, 64)[0][:, 1:-1, 1:-1]
+    torch.testing.assert_close(inner, torch.full_like(inner, 0.25))
+
+
+@pytest.mark.parametrize(("height", "width"), SHAPES)
+def test_range_is_kept(height, width):
+    image = 2 * torch.rand(1, height, width) - 1
+    square, _ = fit_to_square(image, 64)
+    assert square.min() >= -1
+    assert square.max() <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [shape for shape in SHAPES if shape != (1, 300)])
+def test_restoring_undoes_fitting(height, width):
+    smooth = interpolate(torch.rand(1, 1, 4, 4), size=(height, width), mode="bicubic", align_corners=False)[0]
+    restored = restore_from_square(fit_to_square(smooth, 128)[0], height, width)
+    assert restored.shape == smooth.shape
+    torch.testing.assert_close(restored, smooth, atol=0.08, rtol=0)
+    assert (restored - smooth).abs().mean() < 0.01
+
+
+def test_channels_share_one_geometry():
+    image = torch.rand(1, 50, 80)
+    square, _ = fit_to_square(torch.cat([image, image]), 64)
+    assert torch.equal(square[0], square[1])

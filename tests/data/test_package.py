@@ -1,0 +1,24 @@
+import subprocess
+import sys
+
+import data
+
+
+def _run(program: str) -> None:
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_options_do_not_import_torch():
+    _run("import sys, data.config; from data import DataConfig; assert 'torch' not in sys.modules")
+
+
+def test_reading_files_imports_neither_rendering_nor_other_formats():
+    _run(
+        "import sys, data.datasets, data.readers, data.folders, data.manifest;"
+        "assert not {'nanodrr', 'nibabel', 'skimage', 'kornia'} & set(sys.modules)"
+    )
+
+
+def test_every_public_name_is_there():
+    for name in data.__all__:
+        assert getattr(data, name) is not None

@@ -1,0 +1,316 @@
+"""Whole runs, by the commands a user types, in real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gan.checkpoint import list_checkpoints
+from gan.rundir import RunDir
+from networks import BottleneckEncoder, LongitudinalMIMModelBig
+from tests.micro import MICRO, MICRO_ADVERSARIAL, command_environment
+
+PRETRAIN = [*MICRO, "--epochs", "2", "--mask.patch-size", "8"]
+ADVERSARIAL = [*MICRO_ADVERSARIAL, "--epochs", "3"]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory, pairs_folder):
+    """A directory in which both stages have run once."""
+    folder = tmp_path_factory.mktemp("workplace")
+    for module, options in (("gan.pretrain", PRETRAIN), ("gan.adversarial", ADVERSARIAL)):
+        done = run(module, *options, "--data.path", pairs_folder, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def run(module, *args, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, args)],
+        cwd=cwd,
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def start(module, *args, cwd):
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, args)],
+        cwd=cwd,
+        env=command_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lines(path: Path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_pretraining_leaves_what_the_next_stage_and_a_user_need(workplace):
+    folder = workplace / "runs" / "pretrain"
+    assert sorted(path.name for path in (folder / "samples").iterdir()) == [
+        "epoch_0001.png",
+        "epoch_0002.png",
+    ]
+    assert (folder / "curves.png").stat().st_size > 5000
+    assert list((folder / "tensorboard").iterdir())
+    encoder = BottleneckEncoder.from_pretrained(folder / "encoder")
+    assert encoder(torch.rand(1, 1, 32, 32)).shape == (1, 8, 2, 2)
+    test = lines(folder / "metrics.jsonl")[-1]
+    assert test["split"] == "test"
+    assert {"mae", "visible_mean", "interpolation"} <= set(test)
+
+
+def test_adversarial_training_writes_the_numbers_the_pictures_and_the_generator(workplace):
+    folder = workplace / "runs" / "adversarial"
+    assert len(list((folder / "samples").iterdir())) == 3
+    numbers = lines(folder / "metrics.jsonl")
+    test = numbers[-1]
+    measures = {"auroc", "average_precision", "mae", "psnr", "ssim"}
+    assert test["split"] == "test"
+    assert measures <= set(test)
+    assert measures <= set(test["empty"])
+    assert measures <= set(test["absdiff"])
+    assert test["empty"]["auroc"] == pytest.approx(0.5)
+    assert isinstance(test["findings"], dict)
+    train = next(line for line in numbers if line["split"] == "train")
+    assert {"l1", "perceptual", "adversarial", "discriminator", "logits_real", "logits_fake"} <= set(train)
+    assert train["weights"]["l1"] > 0
+    model = LongitudinalMIMModelBig.from_pretrained(folder / "generator")
+    assert model(torch.rand(2, 1, 40, 36), torch.rand(2, 1, 40, 36)).shape == (2, 1, 40, 36)
+
+
+def test_patients_are_split_once_for_both_stages(workplace):
+    tables = [(workplace / "runs" / stage / "split.csv").read_text() for stage in ("pretrain", "adversarial")]
+    assert tables[0] == tables[1]
+    rows = [row.split(",") for row in tables[0].splitlines()[1:]]
+    assert len({patient for patient, _ in rows}) == len(rows) == 8
+    assert {split for _, split in rows} == {"train", "val", "test"}
+
+
+def test_a_second_run_takes_the_next_free_directory(workplace, pairs_folder):
+    before = (workplace / "runs" / "pretrain" / "config.yaml").stat().st_mtime_ns
+    done = run("gan.pretrain", *PRETRAIN, "--data.path", pairs_folder, "--max-steps", "1", cwd=workplace)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("run directory: runs/pretrain-2\n")
+    assert (workplace / "runs" / "pretrain" / "config.yaml").stat().st_mtime_ns == before
+
+
+def test_config_yaml_repeats_the_run_to_the_bit(workplace, tmp_path):
+    first = workplace / "runs" / "adversarial"
+    done = run(
+        "gan.adversarial",
+        *("--config", first / "config.yaml"),
+        *("--pretrained", workplace / "runs" / "pretrain"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    again = tmp_path / "runs" / "adversarial"
+    assert (again / "metrics.jsonl").read_text() == (first / "metrics.jsonl").read_text()
+    assert_equal_tensors(load_file(again / "generator" / "model.safetensors"), first)
+
+
+def assert_equal_tensors(tensors, reference: Path):
+    expected = load_file(reference / "generator" / "model.safetensors")
+    assert set(tensors) == set(expected)
+    assert all(torch.equal(tensors[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one(workplace, tmp_path, pairs_folder, number):
+    """SIGINT saves where it is; SIGKILL falls back to the newest checkpoint; both end in the same bits."""
+    options = [*ADVERSARIAL, "--data.path", pairs_folder, "--pretrained", workplace / "runs" / "pretrain"]
+    options += ["--checkpoint-every", "1", "--keep-checkpoints", "3"]
+    process = start("gan.adversarial", *options, cwd=tmp_path)
+    folder = RunDir(tmp_path / "runs" / "adversarial")
+    deadline = time.monotonic() + 200
+    while not list_checkpoints(folder):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=100)
+    if number == signal.SIGINT:
+        assert process.returncode == 130, errors
+        assert f"continue with --resume {Path('runs/adversarial')}" in errors
+        assert "Traceback" not in errors
+    else:
+        assert process.returncode == -signal.SIGKILL
+    stopped_at = int(list_checkpoints(folder)[-1].name.removeprefix("step_"))
+    reference = workplace / "runs" / "adversarial"
+    assert stopped_at < lines(reference / "metrics.jsonl")[-1]["step"], (
+        "the run was over before it was stopped"
+    )
+
+    done = run("gan.adversarial", "--resume", "runs/adversarial", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"resumed from step {stopped_at}" in done.stdout
+    assert folder.metrics.read_text() == (reference / "metrics.jsonl").read_text()
+    assert_equal_tensors(load_file(folder.generator / "model.safetensors"), reference)
+
+
+def test_prediction_comes_in_the_size_of_the_followup(workplace, tmp_path):
+    import numpy as np
+    from skimage.io import imread, imsave
+
+    rng = np.random.default_rng(0)
+    for name in ("baseline", "followup"):
+        imsave(
+            tmp_path / f"{name}.png", rng.integers(0, 65535, (50, 70), dtype=np.uint16), check_contrast=False
+        )
+    run_folder = workplace / "runs" / "adversarial"
+    for output in ("map.png", "map.npy"):
+        done = run(
+            "gan.predict", run_folder, "baseline.png", "followup.png", "-o", output, "--cpu", cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.split() == [output, "map_overlay.png"]
+    stored, exact = imread(tmp_path / "map.png"), np.load(tmp_path / "map.npy")
+    assert stored.dtype == np.uint16
+    assert stored.shape == exact.shape == (50, 70)
+    np.testing.assert_allclose(stored / 65535, exact, atol=1e-5)
+    assert imread(tmp_path / "map_overlay.png").ndim == 3
+
+
+FRESH = "--pretrained none --weights.perceptual 0"
+TO_MAP = "{pairs}/followup/p0_0.png -o m.png"
+# Mistake: the command, and what its one line must name.
+MISTAKES = {
+    "a missing manifest": ("pretrain --data.path absent.csv", ["absent.csv"]),
+    "an empty folder": ("pretrain --data.path {empty}", ["empty"]),
+    "an unreadable image": ("pretrain --data.path {broken}", ["broken", "p0_0.png"]),
+    "an unknown option": ("pretrain --mask.size 3", ["--mask.size"]),
+    "a patch as large as the image": (
+        "pretrain --data.path {pairs} --mask.patch-size 64",
+        ["mask.patch_size is 64", "image_size"],
+    ),
+    "images of different sizes": (
+        f"adversarial --data.path {{sizes}} {FRESH}",
+        ["p0_0.png", "16 x 16", "32 x 32"],
+    ),
+    "a target outside its range": (f"adversarial --data.path {{range}} {FRESH}", ["p0_0.npy", "[0, 1]"]),
+    "a patient in two splits": (f"adversarial --data.path {{leak}} {FRESH}", ["leak", "p0", "train", "test"]),
+    "a negative weight": ("adversarial --weights.l1 -1", ["weights.l1", "-1"]),
+    "no pretraining run": ("adversarial", ["python -m gan.pretrain", "--pretrained none"]),
+    "a pretraining run that is none": ("adversarial --pretrained {empty}", ["--pretrained", "empty"]),
+    "a pretraining run of another width": (
+        "adversarial --data.path {pairs} --pretrained {pretrained} --network.stem-channels 8",
+        ["runs/pretrain", "--network"],
+    ),
+    "perceptual features without an encoder": (
+        "adversarial --data.path {pairs} --pretrained none",
+        ["--weights.perceptual 0"],
+    ),
+    "a checkpoint that is not one": (
+        "adversarial --resume {garbage} --pretrained {pretrained}",
+        ["step_00000001", "not a checkpoint"],
+    ),
+    "a run that is none": ("adversarial --resume {empty}", ["--resume", "empty", "config.yaml"]),
+    "a plug-in that does not exist": (
+        f"adversarial --generator nowhere:Net {FRESH}",
+        ["--generator nowhere:Net"],
+    ),
+    "a run without a generator": (
+        f"predict {{pretrained}} {{pairs}}/baseline/p0_0.png {TO_MAP}",
+        ["runs/pretrain"],
+    ),
+    "a missing radiograph": (f"predict {{adversarial}} absent.png {TO_MAP}", ["absent.png"]),
+    "a map of unknown format": ("predict {adversarial} a.png b.png -o map.bmp", ["map.bmp", ".png"]),
+}
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory, workplace, pairs_folder):
+    """Paths of everything that is wrong, by name."""
+    import shutil
+
+    import numpy as np
+    from skimage.io import imsave
+
+    root = tmp_path_factory.mktemp("mistakes")
+    for name in ("broken", "sizes", "range"):
+        shutil.copytree(pairs_folder, root / name)
+    (root / "empty").mkdir()
+    for kind in ("baseline", "followup", "target"):
+        (root / "broken" / kind / "p0_0.png").write_bytes(b"no picture")
+    imsave(root / "sizes" / "baseline" / "p0_0.png", np.zeros((16, 16), np.uint8), check_contrast=False)
+    (root / "range" / "target" / "p0_0.png").unlink()
+    np.save(root / "range" / "target" / "p0_0.npy", np.full((32, 32), 1.5, np.float32))
+    table = [["patient_id", "baseline", "followup", "target", "split"]]
+    for number, split in enumerate(["train", "train", "val", "test"]):
+        files = [pairs_folder / kind / f"p{number}_0.png" for kind in ("baseline", "followup", "target")]
+        table.append([f"p{0 if split == 'test' else number}", *map(str, files), split])
+    (root / "leak.csv").write_text("\n".join(",".join(row) for row in table))
+    garbage = root / "garbage"
+    shutil.copytree(workplace / "runs" / "adversarial", garbage)
+    shutil.rmtree(garbage / "checkpoints")
+    (garbage / "checkpoints" / "step_00000001").mkdir(parents=True)
+    (garbage / "checkpoints" / "step_00000001" / "step.json").write_text('{"step": 1, "processes": 1}')
+    return {
+        **{name: root / name for name in ("broken", "sizes", "range", "empty", "garbage")},
+        "leak": root / "leak.csv",
+        "pairs": pairs_folder,
+        "pretrained": workplace / "runs" / "pretrain",
+        "adversarial": workplace / "runs" / "adversarial",
+    }
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_line_and_exit_code_2(mistake, mistaken, tmp_path):
+    command, words = MISTAKES[mistake]
+    module, *args = command.format(**mistaken).split()
+    options = {"pretrain": MICRO, "adversarial": MICRO_ADVERSARIAL, "predict": ["--cpu"]}[module]
+    if "--resume" in args:
+        options = []
+    before = contents(mistaken["garbage"])
+    done = run(f"gan.{module}", *options, *args, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    message = done.stderr.strip().splitlines()
+    assert len(message) == 1, done.stderr
+    assert message[0].startswith("error: ")
+    assert all(word in message[0] for word in words), message[0]
+    assert contents(mistaken["garbage"]) == before
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".safetensors", ".png")]
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")
+def test_two_processes_make_one_run(workplace, tmp_path, pairs_folder):
+    """Twice the devices: half the steps an epoch, and one set of files."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+            *("-m", "gan.adversarial", *MICRO_ADVERSARIAL, "--epochs", "1", "--data.path", str(pairs_folder)),
+            *("--pretrained", str(workplace / "runs" / "pretrain")),
+        ],
+        cwd=tmp_path,
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run directory:") == 1
+    folder = tmp_path / "runs" / "adversarial"
+    test = lines(folder / "metrics.jsonl")[-1]
+    reference = lines(workplace / "runs" / "adversarial" / "metrics.jsonl")
+    steps_an_epoch = next(line["step"] for line in reference if line["split"] == "val")
+    assert test["step"] == -(-steps_an_epoch // 2)
+    assert test["pairs"] == reference[-1]["pairs"]
+    assert test["absdiff"] == pytest.approx(reference[-1]["absdiff"])

@@ -1,0 +1,60 @@
+"""Small real files and the smallest options, for the tests of the stages."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from skimage.io import imsave
+
+ROOT = Path(__file__).parents[1]
+
+# The smallest options that still run every part of the program.
+MICRO_NETWORK = [
+    *("--network.stem-channels", "4"),
+    *("--network.exp", "2"),
+    *("--network.stage-channels", *["4", "4", "8", "8", "8", "8", "8"]),
+    *("--network.expand-ratio", "1"),
+    *("--network.hidden-channels", "8"),
+    *("--network.inter-channels", "8"),
+    *("--network.transformer-layers", "1"),
+    *("--network.attention-heads", "2"),
+    *("--network.mlp-channels", "8"),
+    *("--network.residual-blocks", "1"),
+    *("--network.decoder-channels", *["8", "8", "4", "4"]),
+    *("--network.norm-groups", "2"),
+]
+MICRO = [
+    *("--preset", "tiny"),
+    "--cpu",
+    *MICRO_NETWORK,
+    *("--data.image-size", "32"),
+    *("--data.batch-size", "4"),
+    *("--log-every", "2"),
+    *("--grid-cases", "2"),
+]
+MICRO_ADVERSARIAL = [*MICRO, *("--disc.base-channels", "4"), *("--disc.num-layers", "1")]
+
+
+def command_environment() -> dict[str, str]:
+    """One thread a process: tests run beside each other, and two threads may add up in another order."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+
+def write_pairs(folder: Path, *, patients: int = 8, pairs: int = 2, size: int = 32) -> Path:
+    """A folder of pairs as users have them, 16-bit PNG: smooth backgrounds, a bright square that appears."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:size, :size] / size
+    for patient in range(patients):
+        for pair in range(pairs):
+            background = 0.3 + 0.2 * np.sin(3 * rows + rng.uniform(0, 6)) * np.cos(
+                3 * columns + rng.uniform(0, 6)
+            )
+            target = np.zeros((size, size))
+            top, left = rng.integers(2, size - 10, 2)
+            target[top : top + 8, left : left + 8] = 0.4
+            images = {"baseline": background, "followup": background + 0.4 * target, "target": target}
+            for name, image in images.items():
+                (folder / name).mkdir(parents=True, exist_ok=True)
+                path = folder / name / f"p{patient}_{pair}.png"
+                imsave(path, np.round(image * 65535).astype(np.uint16), check_contrast=False)
+    return folder
