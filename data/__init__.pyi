@@ -17,6 +17,7 @@ from .datasets import build_images as build_images
 from .datasets import build_pairs as build_pairs
 from .datasets import load_images as load_images
 from .datasets import load_pairs as load_pairs
+from .datasets import prepare as prepare
 from .datasets import require_equal_sizes as require_equal_sizes
 from .errors import DataError as DataError
 from .geometry import fit_to_square as fit_to_square

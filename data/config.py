@@ -39,11 +39,11 @@ class SynthesisConfig:
     """Findings that can appear or resolve."""
     unchanged: float = 0.1
     """Share of pairs in which nothing changes but the pose and the exposure."""
-    pose_degrees: float = 3.0
+    pose_degrees: float = 2.0
     """Largest rotation between baseline and followup about each axis, in degrees."""
-    pose_mm: float = 8.0
+    pose_mm: float = 6.0
     """Largest patient shift between baseline and followup along each axis, in mm."""
-    seed: int = 0
+    seed: int = 1
     """Seed of patients, findings and poses."""
 
     def __post_init__(self) -> None:

@@ -26,6 +26,20 @@ from .splits import draw_splits
 _RecordT = TypeVar("_RecordT", PairRecord, ImageRecord)
 
 
+def prepare(config: DataConfig, *, progress: bool = True) -> None:
+    """Render whatever of the embedded data set is missing, all splits at once; nothing for other data.
+
+    `build_pairs` and `build_images` do it for their own split where it was not done before.
+
+    Raises:
+        DataError: the CT is asked for and not installed.
+    """
+    if config.path is None:
+        from .synthesis import render_splits
+
+        render_splits(config.synthesis, config.image_size, config.cache_dir, progress=progress)
+
+
 def build_pairs(config: DataConfig, split: str, *, progress: bool = True) -> Dataset[PairSample]:
     """The pairs of one split: the embedded data set, or the user's own where `config.path` is set.
 

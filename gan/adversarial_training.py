@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data import PairBatch, augment_pairs, build_pairs, collate_pairs
-from gan.assemble import adversarial_state
+from gan.assemble import adversarial_state, channels_last
 from gan.config import AdversarialConfig
 from gan.errors import UserError
 from gan.logs import RunLog
@@ -50,7 +50,7 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     generator, discriminator = build_generator(config), build_discriminator(config)
     encoder, news = None, "encoder: fresh"
     if pretrained is not None:
-        encoder = load_encoder(pretrained)
+        encoder = channels_last(load_encoder(pretrained))
         tensors = transfer_encoder(encoder, generator, pretrained)
         news = f"encoder: all {tensors} tensors from {pretrained.path}"
     if config.freeze_encoder_epochs and not hasattr(generator, "encoder"):

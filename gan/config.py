@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from data.config import DataConfig
+from data.config import AugmentConfig, DataConfig
 from losses.config import LossConfig, LossWeights
 from networks.config import PRESETS, NetworkConfig
 
@@ -54,7 +54,7 @@ class StageConfig:
     """Optimiser steps between two checkpoints; the end of an epoch always makes one."""
     keep_checkpoints: int = 2
     """Newest checkpoints to keep, besides the best one."""
-    grid_cases: int = 6
+    grid_cases: int = 8
     """Held-out cases in the sample grid of every epoch."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -145,13 +145,15 @@ class DiscriminatorConfig:
 class AdversarialOptimConfig:
     """Two optimisers, one learning rate each."""
 
-    lr_generator: float = 1e-3
+    lr_generator: float = 4e-3
     """Peak learning rate of the generator (AdamW)."""
     lr_discriminator: float = 2e-4
     """Peak learning rate of the discriminator (Adam)."""
-    beta1: float = 0.5
-    """First-moment decay of both optimisers; GANs want less momentum than the usual 0.9
-    (Radford et al., ICLR 2016)."""
+    beta1_generator: float = 0.9
+    """First-moment decay of the generator, which mostly follows the L1 term."""
+    beta1_discriminator: float = 0.5
+    """First-moment decay of the discriminator; less than 0.9 keeps the game stable (Radford et al.,
+    ICLR 2016, section 3)."""
     weight_decay: float = 0.01
     """Decoupled weight decay of the generator."""
     schedule: Schedule = "cosine"
@@ -165,7 +167,8 @@ class AdversarialOptimConfig:
         for name, value in vars(self).items():
             if name != "schedule":
                 _require(value >= 0, name, value, "0 or more")
-        _require(self.beta1 < 1, "beta1", self.beta1, "below 1")
+        for name in ("beta1_generator", "beta1_discriminator"):
+            _require(getattr(self, name) < 1, name, getattr(self, name), "below 1")
 
 
 @dataclass(kw_only=True)
@@ -203,13 +206,28 @@ class AdversarialConfig(StageConfig):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
 
 
+def _gentle_augmentation() -> AugmentConfig:
+    """For runs of minutes, which are over before they could learn their training data by heart."""
+    return AugmentConfig(
+        rotation=1.0,
+        translation=0.01,
+        scale=0.01,
+        misalignment_rotation=0.2,
+        misalignment_translation=0.002,
+        brightness=0.01,
+        contrast=0.03,
+        gamma=0.03,
+        noise=0.002,
+    )
+
+
 def pretrain_preset(preset: Preset) -> PretrainConfig:
     """The options of `gan.pretrain` that a preset stands for."""
     network = PRESETS[preset]
     match preset:
         case "tiny":
             return PretrainConfig(
-                preset=preset, network=network, epochs=8, data=DataConfig(image_size=64, batch_size=16)
+                preset=preset, network=network, epochs=6, data=DataConfig(image_size=64, batch_size=16)
             )
         case "small":
             return PretrainConfig(
@@ -240,9 +258,10 @@ def adversarial_preset(preset: Preset) -> AdversarialConfig:
             return AdversarialConfig(
                 preset=preset,
                 network=network,
-                epochs=16,
+                epochs=26,
                 disc=DiscriminatorConfig(base_channels=16, num_layers=2),
-                data=DataConfig(image_size=64, batch_size=8),
+                data=DataConfig(image_size=64, batch_size=8, augment=_gentle_augmentation()),
+                optim=AdversarialOptimConfig(lr_discriminator=1e-3),
             )
         case "small":
             return AdversarialConfig(

@@ -11,19 +11,21 @@ from gan.schedules import learning_rate_factor
 
 def pretrain_optimizer(model: nn.Module, config: PretrainOptimConfig) -> AdamW:
     """AdamW for masked reconstruction."""
-    return AdamW(decay_groups(model, config.weight_decay), lr=config.lr, betas=(0.9, 0.95))
+    return AdamW(decay_groups(model, config.weight_decay), lr=config.lr, betas=(0.9, 0.95), fused=True)
 
 
 def generator_optimizer(generator: nn.Module, config: AdversarialOptimConfig) -> AdamW:
     """AdamW for the generator."""
+    betas = (config.beta1_generator, 0.999)
     return AdamW(
-        decay_groups(generator, config.weight_decay), lr=config.lr_generator, betas=(config.beta1, 0.99)
+        decay_groups(generator, config.weight_decay), lr=config.lr_generator, betas=betas, fused=True
     )
 
 
 def discriminator_optimizer(discriminator: nn.Module, config: AdversarialOptimConfig) -> Adam:
     """Adam for the discriminator."""
-    return Adam(discriminator.parameters(), lr=config.lr_discriminator, betas=(config.beta1, 0.99))
+    betas = (config.beta1_discriminator, 0.999)
+    return Adam(discriminator.parameters(), lr=config.lr_discriminator, betas=betas, fused=True)
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

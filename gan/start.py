@@ -13,7 +13,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from data import SPLITS
+from data import SPLITS, prepare
 from data.config import DataConfig
 from gan.checkpoint import load_checkpoint, newest_checkpoint
 from gan.cli import to_yaml
@@ -61,6 +61,7 @@ def build_splits(config: StageConfig, build: Callable[[DataConfig, str], Dataset
     One process goes first, so that data that is rendered is there for the others.
     """
     with PartialState(cpu=config.cpu).main_process_first():
+        prepare(config.data)
         return {split: build(config.data, split) for split in SPLITS}
 
 

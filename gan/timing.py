@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 
 from data import ImageBatch, PairBatch, augment_images, augment_pairs
-from gan.assemble import adversarial_state, pretrain_state
+from gan.assemble import adversarial_state, channels_last, pretrain_state
 from gan.config import AdversarialConfig, Preset, PretrainConfig, adversarial_preset, pretrain_preset
 from gan.masking import patch_masks
 from gan.models import build_discriminator, build_generator, build_reconstruction
@@ -80,7 +80,7 @@ def adversarial_pieces(
     )
     generator = build_generator(config)
     encoder = cast(BottleneckEncoder, generator.encoder)
-    objective = build_objective(config, encoder, accelerator.device)
+    objective = build_objective(config, channels_last(encoder), accelerator.device)
     state = adversarial_state(accelerator, config, generator, build_discriminator(config), objective)
 
     def transform() -> PairBatch:

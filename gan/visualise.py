@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from gan.logs import read_metrics
@@ -23,11 +24,13 @@ LABEL_INCHES = 1.5
 TITLE_INCHES = 0.35
 BAR_INCHES = 0.6
 DPI = 110
-OPAQUE_FROM = 0.3
+SHOWN_MAX = 0.6
+"""Magnitude of change with the brightest colour: few changes are larger, and most are much smaller."""
+OPAQUE_FROM = 0.2
 """Magnitude from which a change hides the radiograph under it in an overlay; below it shines through."""
 
-_MAGNITUDE = ("inferno", Normalize(0, 1))
-_SIGNED = ("coolwarm", Normalize(-1, 1))
+_MAGNITUDE = ("inferno", Normalize(0, SHOWN_MAX))
+_SIGNED = ("coolwarm", Normalize(-SHOWN_MAX, SHOWN_MAX))
 
 
 @dataclass(frozen=True)
@@ -195,12 +198,14 @@ def _draw_grid(path: Path, labels: Sequence[str], columns: Sequence[Column]) -> 
             if row == 0:
                 axes.set_title(column.title, fontsize=11)
             if position == 0:
-                text = "\n".join(textwrap.wrap(labels[row], 18, break_on_hyphens=False))
+                text = "\n".join(textwrap.wrap(labels[row], 16, break_on_hyphens=False))
                 axes.text(-0.06, 0.5, text, transform=axes.transAxes, ha="right", va="center", fontsize=9)
         if column.bar and column.norm:
-            bar = axes_at(left, TITLE_INCHES + pitch * rows + 0.05, PANEL_INCHES, 0.12)
+            inset = 0.08 * PANEL_INCHES  # keeps the numbers of neighbouring bars apart
+            bar = axes_at(left + inset, TITLE_INCHES + pitch * rows + 0.05, PANEL_INCHES - 2 * inset, 0.12)
             mappable = ScalarMappable(column.norm, column.bar_cmap or column.cmap)
             figure.colorbar(mappable, cax=bar, orientation="horizontal", label=column.bar)
+            bar.xaxis.set_major_locator(MaxNLocator(4))
     _save(figure, path)
 
 

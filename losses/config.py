@@ -25,7 +25,7 @@ class LossWeights:
 
     l1: float = 100.0
     """Weight of the foreground-weighted L1 distance to the target."""
-    perceptual: float = 10.0
+    perceptual: float = 1.0
     """Weight of the distance to the target in the features of a frozen network."""
     adversarial: float = 1.0
     """Weight of the generator's adversarial term."""

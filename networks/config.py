@@ -123,9 +123,9 @@ class NetworkConfig:
 
 PRESETS: dict[str, NetworkConfig] = {
     "tiny": NetworkConfig(
-        stem_channels=8,
+        stem_channels=16,
         exp=4.0,
-        stage_channels=(8, 16, 24, 48, 64, 96, 128),
+        stage_channels=(16, 24, 32, 48, 64, 96, 128),
         expand_ratio=3,
         hidden_channels=128,
         inter_channels=128,
@@ -135,7 +135,7 @@ PRESETS: dict[str, NetworkConfig] = {
         token_stride=1,
         patches_num=64,
         residual_blocks=2,
-        decoder_channels=(64, 32, 24, 12),
+        decoder_channels=(64, 48, 32, 16),
         norm_groups=4,
     ),
     "small": NetworkConfig(

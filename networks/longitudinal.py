@@ -13,12 +13,15 @@ from .init import initialize
 
 
 class _SkipFusion(nn.Module):
-    """The skips of two images to those of one, by a pointwise convolution at every scale."""
+    """The skips of two images to those of one, at every scale.
+
+    By 3x3 convolutions: what belongs together in two images of one patient lies a pixel or two apart.
+    """
 
     def __init__(self, channels: Sequence[int], *, norm_groups: int) -> None:
         super().__init__()
         self.scales = nn.ModuleList(
-            ConvNormAct(2 * width, width, kernel_size=1, norm_groups=norm_groups) for width in channels
+            ConvNormAct(2 * width, width, norm_groups=norm_groups) for width in channels
         )
         initialize(self)
 

@@ -1,0 +1,61 @@
+"""Virtual patients: one thorax under random smooth deformations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from data.synthesis.anatomy import LUNGS, Anatomy, Volume, structure_boxes
+from data.synthesis.smooth import spline_field
+
+KNOT_MM = 64.0
+"""Distance between the knots of the displacement field."""
+BULGE_MM = 9.0
+"""Largest coefficient of the displacement field along each axis.
+
+A uniform cubic B-spline field cannot fold while its coefficients stay below 0.40 knot distances (25 mm here).
+Source: Choi & Lee, "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", Graphical
+Models 62, 2000.
+"""
+SCALE = ((0.94, 1.08), (0.88, 1.12), (0.95, 1.06))
+"""Range of size about the centre along x (habitus), y (thickness of the chest) and z (height)."""
+BREATH_MM = 10.0
+"""Largest rise or fall of the diaphragm."""
+_BREATH_WIDTH_MM = 50.0
+
+
+def displacement(anatomy: Anatomy, rng: np.random.Generator) -> Volume:
+    """A random smooth displacement field `[3, X, Y, Z]` in mm: from where each voxel takes its tissue."""
+    field = np.stack([spline_field(anatomy.axes, KNOT_MM, BULGE_MM, rng) for _ in range(3)])
+    for axis, (position, bounds) in enumerate(zip(anatomy.axes, SCALE, strict=True)):
+        field[axis] += (1 / rng.uniform(*bounds) - 1) * (position - position.mean())
+    z = anatomy.axes[2]
+    diaphragm = anatomy.box(*LUNGS)[2].start * anatomy.spacing + 40.0
+    field[2] += rng.uniform(-BREATH_MM, BREATH_MM) * np.exp(-(((z - diaphragm) / _BREATH_WIDTH_MM) ** 2))
+    return field
+
+
+def deform(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
+    """One virtual patient: attenuation and labels moved by the same random smooth field."""
+    import torch
+    from torch.nn.functional import grid_sample
+
+    source = displacement(anatomy, rng) / np.float32(anatomy.spacing)
+    source += np.indices(anatomy.mu.shape, dtype=np.float32)
+    size = np.array(anatomy.mu.shape, dtype=np.float32)[:, None, None, None]
+    # grid_sample wants the last axis first, with the faces of the grid at -1 and 1.
+    grid = torch.from_numpy((2 * source + 1) / size - 1).flip(0).permute(1, 2, 3, 0)[None]
+    smooth = torch.from_numpy(np.stack([anatomy.mu, anatomy.wall_depth]))[None]
+    labels = torch.from_numpy(anatomy.labels)[None, None].float()
+    # Border padding: neck and abdomen go on beyond the grid, and the air around the body stays air.
+    mu, wall_depth = grid_sample(smooth, grid, padding_mode="border", align_corners=False)[0]
+    labels = grid_sample(labels, grid, mode="nearest", align_corners=False)[0, 0]
+    moved = labels.numpy().astype(np.uint8)
+    return replace(
+        anatomy,
+        mu=mu.contiguous().numpy(),
+        wall_depth=wall_depth.contiguous().numpy(),
+        labels=moved,
+        boxes=structure_boxes(moved, anatomy.names),
+    )

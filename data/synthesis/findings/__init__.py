@@ -1,0 +1,28 @@
+"""Findings: each draws a random instance of itself into a thorax, as a change in attenuation.
+
+A finding is `f(anatomy, rng) -> Change`. It moves attenuation towards that of the new tissue (fluid, air,
+metal) and never beyond, so a thorax with any of them inside stays physical.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from data.config import Finding
+from data.synthesis.anatomy import Anatomy, Change
+from data.synthesis.findings.devices import device
+from data.synthesis.findings.heart import cardiomegaly
+from data.synthesis.findings.lung import consolidation, fluid_overload, nodule
+from data.synthesis.findings.pleura import effusion, pneumothorax
+
+FINDINGS: Mapping[Finding, Callable[[Anatomy, np.random.Generator], Change]] = {
+    "consolidation": consolidation,
+    "nodule": nodule,
+    "effusion": effusion,
+    "pneumothorax": pneumothorax,
+    "cardiomegaly": cardiomegaly,
+    "fluid_overload": fluid_overload,
+    "device": device,
+}
+
+__all__ = ["FINDINGS"]

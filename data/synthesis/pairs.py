@@ -1,0 +1,181 @@
+"""What happens between two radiographs of a virtual patient, and their rendering."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.config import FINDINGS as FINDING_NAMES
+from data.config import SPLITS, Finding, SynthesisConfig
+from data.synthesis.anatomy import Anatomy, Change
+from data.synthesis.deform import deform
+from data.synthesis.film import Camera, Pose, aperture, change_map, expose, frame, project
+from data.synthesis.findings import FINDINGS
+
+SECOND_CHANGE = 0.2
+"""Probability that a second finding changes in the same pair."""
+STABLE = 0.25
+"""Probability that a finding is present in both images and therefore no part of the target."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """What changes between baseline and followup."""
+
+    appearing: tuple[Finding, ...] = ()
+    resolving: tuple[Finding, ...] = ()
+    stable: tuple[Finding, ...] = ()
+
+    @property
+    def changing(self) -> tuple[Finding, ...]:
+        """Findings present in one image only, in the order of the registry."""
+        changed = {*self.appearing, *self.resolving}
+        return tuple(name for name in FINDING_NAMES if name in changed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """P pairs of one patient: images `[P, H, W]` in [0, 1], targets `[P, H, W]` in [-1, 1], float32."""
+
+    baseline: NDArray[np.float32]
+    followup: NDArray[np.float32]
+    target: NDArray[np.float32]
+    """Change in the geometry of the followup; positive is more attenuation in the followup."""
+    target_baseline: NDArray[np.float32]
+    """The same change in the geometry of the baseline."""
+    findings: list[tuple[Finding, ...]]
+    """Findings that change in each pair."""
+
+
+def patient_rng(seed: int, split: str, index: int, pair: int | None = None) -> np.random.Generator:
+    """The source of randomness of a patient or of one of its pairs; independent of every other."""
+    path = [SPLITS.index(split), index] + ([] if pair is None else [1 + pair])
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=path))
+
+
+def draw_scenarios(config: SynthesisConfig, rng: np.random.Generator) -> list[Scenario]:
+    """One scenario for every pair of a patient. Findings take turns, so each is equally frequent."""
+    turns = [config.findings[i] for i in rng.permutation(len(config.findings))]
+    scenarios = []
+    for pair in range(config.pairs_per_patient):
+        first = turns[pair % len(turns)]
+        others = [turns[i] for i in rng.permutation(len(turns)) if turns[i] != first]
+        changing: tuple[Finding, ...] = () if rng.random() < config.unchanged else (first,)
+        if changing and others and rng.random() < SECOND_CHANGE:
+            changing = (first, others.pop())
+        stable = (others.pop(),) if others and rng.random() < STABLE else ()
+        appears = [rng.random() < 0.5 for _ in changing]
+        scenarios.append(
+            Scenario(
+                appearing=tuple(name for name, new in zip(changing, appears, strict=True) if new),
+                resolving=tuple(name for name, new in zip(changing, appears, strict=True) if not new),
+                stable=stable,
+            )
+        )
+    return scenarios
+
+
+def render_patient(
+    thorax: Anatomy, config: SynthesisConfig, image_size: int, split: str, index: int
+) -> Pairs:
+    """All pairs of one virtual patient; a function of the seed, the split and the index only."""
+    rng = patient_rng(config.seed, split, index)
+    patient = deform(thorax, rng)
+    scenarios = draw_scenarios(config, rng)
+    camera = frame(patient, image_size)
+    base = aperture(patient.mu, patient.spacing, camera)
+    rendered = [
+        render_pair(patient, base, camera, scenario, config, patient_rng(config.seed, split, index, pair))
+        for pair, scenario in enumerate(scenarios)
+    ]
+    baseline, followup, target, target_baseline = (np.stack(images) for images in zip(*rendered, strict=True))
+    return Pairs(
+        baseline=baseline,
+        followup=followup,
+        target=target,
+        target_baseline=target_baseline,
+        findings=[scenario.changing for scenario in scenarios],
+    )
+
+
+def render_pair(
+    patient: Anatomy,
+    base: NDArray[np.float32],
+    camera: Camera,
+    scenario: Scenario,
+    config: SynthesisConfig,
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float32], ...]:
+    """Baseline, followup, target and target in the baseline's geometry, each `[H, W]`.
+
+    Args:
+        patient: the virtual patient without findings.
+        base: its attenuation behind the aperture of the camera.
+        camera: the film.
+        scenario: what changes.
+        config: how far the pose may differ.
+        rng: source of the pair.
+    """
+    poses = draw_poses(config, rng)
+    stable, appearing, resolving = insert(patient, scenario, rng)
+    healthy = project(base, patient.spacing, camera, poses) + project_changes(stable, patient, camera, poses)
+    new = project_changes(appearing, patient, camera, poses)
+    old = project_changes(resolving, patient, camera, poses)
+    change = change_map(new - old)
+    return expose(healthy[0] + old[0], rng), expose(healthy[1] + new[1], rng), change[1], change[0]
+
+
+def draw_poses(config: SynthesisConfig, rng: np.random.Generator) -> tuple[Pose, Pose]:
+    """Poses of baseline and followup; along no axis do they differ by more than the configuration allows."""
+    degrees, mm = config.pose_degrees / 2, config.pose_mm / 2
+    half = np.concatenate([rng.uniform(-degrees, degrees, 3), rng.uniform(-mm, mm, 3)])
+    common = np.concatenate([rng.normal(0, 0.7, 3), rng.normal(0, 2.0, 3)])
+    baseline, followup = (
+        Pose(rotation=(pose[0], pose[1], pose[2]), shift=(pose[3], pose[4], pose[5]))
+        for pose in ((common - half).tolist(), (common + half).tolist())
+    )
+    return baseline, followup
+
+
+def insert(
+    patient: Anatomy, scenario: Scenario, rng: np.random.Generator
+) -> tuple[list[Change], list[Change], list[Change]]:
+    """Draw the stable, the appearing and the resolving findings.
+
+    Each is inserted into the tissue it meets: the stable ones are there before any other.
+    """
+    stable, thorax = _insert_all(patient, scenario.stable, rng)
+    appearing, _ = _insert_all(thorax, scenario.appearing, rng)
+    resolving, _ = _insert_all(thorax, scenario.resolving, rng)
+    return stable, appearing, resolving
+
+
+def _insert_all(
+    thorax: Anatomy, names: Sequence[Finding], rng: np.random.Generator
+) -> tuple[list[Change], Anatomy]:
+    changes: list[Change] = []
+    for name in names:
+        change = FINDINGS[name](thorax, rng)
+        changes.append(change)
+        thorax = thorax.with_change(change)
+    return changes, thorax
+
+
+def project_changes(
+    changes: Sequence[Change], patient: Anatomy, camera: Camera, poses: Sequence[Pose]
+) -> Tensor:
+    """Line integrals `[N, H, W]` of the sum of some changes, in N poses."""
+    total = torch.zeros(len(poses), camera.size, camera.size)
+    # Room for the aperture's blur around the change.
+    margin = int(np.ceil(camera.field_mm / camera.size / patient.spacing)) + 1
+    for change in changes:
+        delta = np.pad(change.delta, ((margin, margin), (0, 0), (margin, margin)))
+        corner = (change.corner[0] - margin, change.corner[1], change.corner[2] - margin)
+        blurred = aperture(delta, patient.spacing, camera)
+        total += project(blurred, patient.spacing, camera, poses, corner)
+    return total
