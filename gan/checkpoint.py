@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
-from gan.errors import UserError
+from gan.errors import UserError, first_line
 from gan.rundir import RunDir
 from gan.state import Progress
 
@@ -97,8 +98,12 @@ def load_checkpoint(
         pickle.UnpicklingError,
         SafetensorError,
     ) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{path} is not a checkpoint of this run ({reason[0]}); {remedy}") from error
+        raise UserError(f"{path} is not a checkpoint of this run ({first_line(error)}); {remedy}") from error
+
+
+def load_best_weights(run: RunDir, model: nn.Module) -> None:
+    """Put the weights of `checkpoints/best` into the (first) model of a stage, as accelerate prepared it."""
+    model.load_state_dict(load_file(run.checkpoints / BEST / "model.safetensors"), strict=True)
 
 
 def newest_checkpoint(run: RunDir) -> Path:

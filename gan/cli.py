@@ -37,9 +37,11 @@ def parse(argv: Sequence[str], *, prog: str, preset: Callable[[Preset], ConfigT]
     early = _early_options(argv)
     flags = list(argv)
     if "--help" in argv or "-h" in argv:
-        return tyro_parse(type(preset("tiny")), flags, prog=prog, default=preset("tiny"))
-    if early["resume"] and early["config"]:
-        raise UserError("--resume and --config exclude each other: a resumed run keeps its own config.yaml")
+        shown = preset(cast(Preset, early["preset"] if early["preset"] in get_args(Preset) else "tiny"))
+        return tyro_parse(type(shown), flags, prog=prog, default=shown)
+    given = {token.partition("=")[0] for token in argv}
+    for other in sorted({"--config", "--run-dir", "--overwrite"} & given if early["resume"] else ()):
+        raise UserError(f"--resume and {other} exclude each other: a resumed run goes on where and as it was")
     source = (
         Path(early["resume"]) / "config.yaml"
         if early["resume"]
@@ -51,7 +53,11 @@ def parse(argv: Sequence[str], *, prog: str, preset: Callable[[Preset], ConfigT]
     if source:
         settings = read_yaml(source)
         flags = [*yaml_to_flags(settings, type(preset("tiny")), source), *flags]
-    name = early["preset"] or settings.get("preset") or preset_for_hardware(cpu="--cpu" in argv)
+    name = (
+        early["preset"]
+        or settings.get("preset")
+        or preset_for_hardware(cpu="--cpu" in given or bool(settings.get("cpu")))
+    )
     if name not in get_args(Preset):
         raise UserError(f"--preset is {name}; choose one of {', '.join(get_args(Preset))}")
     if early["preset"] and settings.get("preset", name) != name:
@@ -106,9 +112,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text())
     except OSError as error:
-        raise UserError(
-            f"{path}: {error.strerror}; name a config.yaml or the run directory that holds one"
-        ) from None
+        raise UserError(f"{path}: {error.strerror}; name the config.yaml of a run") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} is not YAML ({str(error).splitlines()[0]}); give a config.yaml of a run"

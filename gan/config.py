@@ -3,6 +3,7 @@
 Everything here is free of torch, so that `--help` answers at once.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -43,7 +44,7 @@ class StageConfig:
     max_steps: int | None = None
     """Stop after so many optimiser steps, whatever the epochs say."""
     gradient_accumulation: int = 1
-    """Batches whose gradients are added up for one optimiser step."""
+    """Batches whose gradients are averaged for one optimiser step."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     """Precision of the networks' arithmetic; losses are always computed in float32."""
     cpu: bool = False
@@ -72,6 +73,10 @@ class StageConfig:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
         if self.max_steps is not None:
             _require(self.max_steps >= 1, "max_steps", self.max_steps, "at least 1")
+        # One scaler serves both optimisers, and either may change its scale between accumulated batches.
+        together = self.mixed_precision == "fp16" and self.gradient_accumulation > 1
+        rule = "1 with mixed_precision fp16; use bf16, or a larger data.batch_size"
+        _require(not together, "gradient_accumulation", self.gradient_accumulation, rule)
 
 
 @dataclass(kw_only=True)
@@ -106,7 +111,7 @@ class PretrainOptimConfig:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if name != "schedule":
-                _require(value >= 0, name, value, "0 or more")
+                _require(0 <= value < math.inf, f"optim.{name}", value, "0 or more, and finite")
 
 
 @dataclass(kw_only=True)
@@ -166,7 +171,7 @@ class AdversarialOptimConfig:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             if name != "schedule":
-                _require(value >= 0, name, value, "0 or more")
+                _require(0 <= value < math.inf, f"optim.{name}", value, "0 or more, and finite")
         for name in ("beta1_generator", "beta1_discriminator"):
             _require(getattr(self, name) < 1, name, getattr(self, name), "below 1")
 
@@ -227,7 +232,7 @@ def pretrain_preset(preset: Preset) -> PretrainConfig:
     match preset:
         case "tiny":
             return PretrainConfig(
-                preset=preset, network=network, epochs=6, data=DataConfig(image_size=64, batch_size=16)
+                preset=preset, network=network, epochs=5, data=DataConfig(image_size=64, batch_size=16)
             )
         case "small":
             return PretrainConfig(
@@ -258,10 +263,10 @@ def adversarial_preset(preset: Preset) -> AdversarialConfig:
             return AdversarialConfig(
                 preset=preset,
                 network=network,
-                epochs=26,
+                epochs=20,
                 disc=DiscriminatorConfig(base_channels=16, num_layers=2),
                 data=DataConfig(image_size=64, batch_size=8, augment=_gentle_augmentation()),
-                optim=AdversarialOptimConfig(lr_discriminator=1e-3),
+                optim=AdversarialOptimConfig(lr_discriminator=5e-4),
             )
         case "small":
             return AdversarialConfig(

@@ -32,11 +32,23 @@ def run_command(command: Callable[[], None]) -> None:
     try:
         command()
     except (UserError, DataError) as error:
-        # A loader process hands its error over with its traceback before the message.
-        fail(str(error).strip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: "))
+        fail(_without_traceback(str(error)))
     except Interrupted as news:
         print(news, file=sys.stderr)
         raise SystemExit(INTERRUPTED_EXIT_CODE) from None
     except KeyboardInterrupt:
-        print("interrupted before there was anything to save", file=sys.stderr)
+        print("interrupted; what is saved of the run can be continued with --resume", file=sys.stderr)
         raise SystemExit(INTERRUPTED_EXIT_CODE) from None
+
+
+def _without_traceback(message: str) -> str:
+    """What a loader process hands over starts with its traceback; the message is the last line."""
+    if not message.startswith("Caught "):
+        return message
+    return message.strip().splitlines()[-1].removeprefix(f"{DataError.__module__}.{DataError.__name__}: ")
+
+
+def first_line(error: Exception) -> str:
+    """Type and first line of whatever a library raised, to be put into a message of one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

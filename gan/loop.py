@@ -2,7 +2,7 @@
 
 import math
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,11 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
+from data.randomness import fold_seed
 from gan.checkpoint import save_checkpoint
 from gan.config import StageConfig
-from gan.errors import Interrupted
+from gan.errors import Interrupted, UserError
 from gan.logs import RunLog
-from gan.randomness import fold_seed
 from gan.rundir import RunDir
 from gan.state import Progress, Terms
 
@@ -88,10 +88,15 @@ class StopSignal:
             raise KeyboardInterrupt
         self._received = True
 
-    def agreed(self) -> bool:
-        """Whether any process was told to stop; with several processes all must ask at the same step."""
+    def agreed(self, *, ask: bool) -> bool:
+        """Whether any process was told to stop.
+
+        Several processes must agree on the step, which makes them wait for each other: only if `ask`.
+        """
         if self._accelerator.num_processes == 1:
             return self._received
+        if not ask:
+            return False
         flag = torch.tensor(float(self._received), device=self._accelerator.device)
         return bool(self._accelerator.reduce(flag, reduction="sum").item() > 0)
 
@@ -164,18 +169,20 @@ def train(
                 bar.update()
                 if progress.step % config.log_every == 0 or progress.step == total:
                     means = progress.take_means(accelerator)
+                    require_finite(means, run, progress.step)
                     log.write(
                         {**means, **stage.settings()}, step=progress.step, epoch=epoch + 1, split="train"
                     )
                     bar.set_postfix({name: f"{means[name]:.3g}" for name in stage.shown if name in means})
                 if progress.step % per_epoch == 0 or progress.step == total:
                     end_epoch(accelerator, config, run, log, progress, stage, epoch + 1)
-                elif progress.step % config.checkpoint_every == 0:
-                    save_checkpoint(accelerator, run, progress, keep=config.keep_checkpoints, ema=stage.ema)
+                saved = progress.step % per_epoch == 0
                 if progress.step == total:
                     break
-                if stop.agreed():
+                stopping = stop.agreed(ask=progress.step % config.log_every == 0)
+                if not saved and (stopping or progress.step % config.checkpoint_every == 0):
                     save_checkpoint(accelerator, run, progress, keep=config.keep_checkpoints, ema=stage.ema)
+                if stopping:
                     raise Interrupted(
                         f"stopped at step {progress.step} and saved; continue with --resume {run.path}"
                     )
@@ -192,6 +199,7 @@ def end_epoch(
 ) -> None:
     """Numbers, sample grid, checkpoint; keep the model if it is the best so far."""
     numbers = stage.validate()
+    require_finite(numbers, run, progress.step)
     log.write(numbers, step=progress.step, epoch=epoch, split="val")
     log.say(
         f"epoch {epoch}: "
@@ -201,11 +209,32 @@ def end_epoch(
         stage.draw(run.sample(epoch))
         log.picture("samples", run.sample(epoch), step=progress.step)
     value = numbers[stage.chooser]
-    best = progress.best is None or (
-        value > progress.best if stage.higher_is_better else value < progress.best
-    )
+    if value is None:
+        log.say(
+            f"no {stage.chooser} on the validation split, where nothing changed: the newest model is kept"
+        )
+    best = value is None or progress.best is None or is_better(value, progress.best, stage)
     if best:
         progress.best = value
         if accelerator.is_main_process:
             stage.keep()
     save_checkpoint(accelerator, run, progress, keep=config.keep_checkpoints, ema=stage.ema, best=best)
+
+
+def is_better(value: float, than: float, stage: Stage) -> bool:
+    """Whether a number that chooses the model beats another."""
+    return value > than if stage.higher_is_better else value < than
+
+
+def require_finite(numbers: Mapping[str, Any], run: RunDir, step: int) -> None:
+    """Stop a run that has diverged.
+
+    Raises:
+        UserError: a number is not finite.
+    """
+    for name, value in numbers.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(
+                f"{name} is {value} at step {step}: the run has diverged; start again with a lower "
+                f"learning rate, or delete the newest of {run.checkpoints}, then --resume"
+            )

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from data.randomness import fold_seed
 from gan.config import MaskConfig
-from gan.randomness import fold_seed
 
 
 def patch_masks(

@@ -19,13 +19,13 @@ Numbers = dict[str, float | None]
 class ChangeMaps:
     """Maps of a whole split, gathered on the CPU: float32 `[N, 1, H, W]`.
 
-    Average precision and AUROC are exact, so every pixel is kept until the end: 20 bytes each.
+    Average precision and AUROC are exact, so every pixel is kept until the end.
     """
 
     signed: bool
     prediction: list[Tensor] = field(default_factory=list)
     target: list[Tensor] = field(default_factory=list)
-    absdiff: list[Tensor] = field(default_factory=list)
+    difference: list[Tensor] = field(default_factory=list)
     valid: list[Tensor] = field(default_factory=list)
     findings: list[Sequence[str]] = field(default_factory=list)
 
@@ -34,14 +34,14 @@ class ChangeMaps:
         *,
         prediction: Tensor,
         target: Tensor,
-        absdiff: Tensor,
+        difference: Tensor,
         valid: Tensor | None,
         findings: Sequence[Sequence[str]],
     ) -> None:
-        """Take in one batch."""
+        """Take in one batch; `difference` is followup minus baseline, whose sign magnitudes do not use."""
         self.prediction += list(prediction.detach().float().cpu())
         self.target += list(target.float().cpu())
-        self.absdiff += list(absdiff.float().cpu())
+        self.difference += list((difference if self.signed else difference.abs()).float().cpu())
         self.valid += list((torch.ones_like(target) if valid is None else valid).bool().cpu())
         self.findings += list(findings)
 
@@ -51,6 +51,7 @@ class ChangeMaps:
         The numbers of a finding are those over all pairs in which it appeared or resolved.
         """
         everything = range(len(self.target))
+        empty = [torch.zeros_like(target) for target in self.target]
         findings = sorted({name for names in self.findings for name in names})
         by_finding: dict[str, object] = {}
         for name in findings:
@@ -58,14 +59,15 @@ class ChangeMaps:
             by_finding[name] = {
                 "pairs": len(chosen),
                 **self._numbers(self.prediction, chosen),
-                "absdiff": self._numbers(self.absdiff, chosen),
+                "empty": self._numbers(empty, chosen),
+                "absdiff": self._numbers(self.difference, chosen),
             }
         return {
             **self._numbers(self.prediction, everything),
             "pairs": len(self.target),
             "changed": self._changed(everything),
-            "empty": self._numbers([torch.zeros_like(target) for target in self.target], everything),
-            "absdiff": self._numbers(self.absdiff, everything),
+            "empty": self._numbers(empty, everything),
+            "absdiff": self._numbers(self.difference, everything),
             "findings": by_finding,
         }
 
@@ -93,8 +95,8 @@ def change_numbers(prediction: Tensor, target: Tensor, valid: Tensor, *, signed:
     A pixel's score is the magnitude of the prediction; it is positive where the magnitude of the target
     exceeds `CHANGED`. Pixels of all maps are ranked together. AUROC and average precision are None where
     no pixel changed, or all did; PSNR is None where the maps are equal. PSNR and SSIM take a fixed data
-    range: 1 for maps in `[0, 1]`, 2 for signed ones. SSIM is computed on whole maps, with pixels that do
-    not count set to zero in both.
+    range: 1 for maps in `[0, 1]`, 2 for signed ones. SSIM is the mean of its local values over the pixels
+    that count.
     """
     # Takes seconds to import, and a mistake in the command line should not have to wait for it.
     from torchmetrics.functional.classification import binary_auroc, binary_average_precision
@@ -110,16 +112,17 @@ def change_numbers(prediction: Tensor, target: Tensor, valid: Tensor, *, signed:
         "average_precision": binary_average_precision(score, positive).item() if ranked else None,
         "mae": l1_loss(prediction[valid], target[valid]).item(),
         "psnr": psnr if math.isfinite(psnr) else None,
-        "ssim": _ssim(prediction * valid, target * valid, data_range),
+        "ssim": _ssim(prediction, target, valid, data_range),
     }
 
 
-def _ssim(prediction: Tensor, target: Tensor, data_range: float) -> float:
+def _ssim(prediction: Tensor, target: Tensor, valid: Tensor, data_range: float) -> float:
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    value = structural_similarity_index_measure(prediction, target, data_range=data_range)
-    assert isinstance(value, Tensor)
-    return value.item()
+    _, local = structural_similarity_index_measure(
+        prediction * valid, target * valid, data_range=data_range, return_full_image=True
+    )
+    return local[valid].mean().item()
 
 
 @dataclass
@@ -137,8 +140,8 @@ class ReconstructionErrors:
         fills = {"mae": reconstruction.float()}
         if baselines:
             fills |= {
-                "visible_mean": fill_with_visible_mean(image, mask),
-                "interpolation": fill_by_interpolation(image, mask),
+                "visible_mean": fill_with_visible_mean(image, mask, valid),
+                "interpolation": fill_by_interpolation(image, mask, valid),
             }
         for name, fill in fills.items():
             error = (fill - image).abs()[counted].double().sum().item()
@@ -147,30 +150,34 @@ class ReconstructionErrors:
 
     def report(self) -> dict[str, float]:
         """Mean absolute error of each fill."""
-        return {name: total / self.pixels for name, total in self.sums.items()}
+        return {name: total / max(1, self.pixels) for name, total in self.sums.items()}
 
 
-def fill_with_visible_mean(image: Tensor, mask: Tensor) -> Tensor:
-    """Hidden pixels of `[B, 1, H, W]` set to the mean of the image's visible ones."""
-    visible = (~mask).to(image.dtype)
-    mean = (image * visible).sum(dim=(1, 2, 3), keepdim=True) / visible.sum(dim=(1, 2, 3), keepdim=True)
+def fill_with_visible_mean(image: Tensor, mask: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Hidden pixels of `[B, 1, H, W]` set to the mean of the image's visible ones (that count)."""
+    visible = _visible(mask, valid).to(image.dtype)
+    count = visible.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1)
+    mean = (image * visible).sum(dim=(1, 2, 3), keepdim=True) / count
     return torch.where(mask, mean, image)
 
 
-def fill_by_interpolation(image: Tensor, mask: Tensor) -> Tensor:
+def _visible(mask: Tensor, valid: Tensor | None) -> Tensor:
+    return ~mask if valid is None else ~mask & valid.bool()
+
+
+def fill_by_interpolation(image: Tensor, mask: Tensor, valid: Tensor | None = None) -> Tensor:
     """Hidden pixels of `[B, 1, H, W]` interpolated linearly between visible ones, nearest outside."""
     from scipy.interpolate import griddata
 
-    filled = image.clone()
+    filled, visible = image.clone(), _visible(mask, valid)
     for row in range(len(image)):
-        hidden = mask[row, 0].cpu().numpy()
+        seen = visible[row, 0].cpu().numpy()
         pixels = image[row, 0].cpu().numpy()
-        known = np.argwhere(~hidden)
-        wanted = np.argwhere(hidden)
-        values = griddata(known, pixels[~hidden], wanted, method="linear")
+        known, wanted = np.argwhere(seen), np.argwhere(mask[row, 0].cpu().numpy())
+        values = griddata(known, pixels[seen], wanted, method="linear")
         outside = np.isnan(values)
         if outside.any():
-            values[outside] = griddata(known, pixels[~hidden], wanted[outside], method="nearest")
+            values[outside] = griddata(known, pixels[seen], wanted[outside], method="nearest")
         filled[row, 0][mask[row, 0]] = torch.from_numpy(values).to(image)
     return filled
 

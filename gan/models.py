@@ -1,14 +1,15 @@
 """Networks of a run: built from its options, written to and read from its directory."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_model, save_model
 from torch import nn
 
 import networks
 from gan.config import AdversarialConfig, PretrainConfig
-from gan.errors import UserError
+from gan.errors import UserError, first_line
 from gan.plugins import import_object
 from gan.rundir import RunDir
 
@@ -17,18 +18,14 @@ _OURS = "networks:"
 
 def build_generator(config: AdversarialConfig) -> nn.Module:
     """The generator named by `--generator`: `(baseline, followup) -> change map`."""
-    cls = _network_class(config.generator, "--generator")
-    if config.generator.startswith(_OURS):
-        return cls(config=config.network, change=config.data.change)
-    return _without_arguments(cls, config.generator, "--generator")
+    options = {"config": config.network, "change": config.data.change}
+    return _build(config.generator, "--generator", options)
 
 
 def build_discriminator(config: AdversarialConfig) -> nn.Module:
     """The discriminator named by `--discriminator`: `(baseline, followup, change map) -> logits`."""
-    cls = _network_class(config.discriminator, "--discriminator")
-    if config.discriminator.startswith(_OURS):
-        return cls(in_channels=3, **vars(config.disc))
-    return _without_arguments(cls, config.discriminator, "--discriminator")
+    options = {"in_channels": 3, **vars(config.disc)}
+    return _build(config.discriminator, "--discriminator", options)
 
 
 def build_reconstruction(config: PretrainConfig) -> networks.MaskedReconstructionModel:
@@ -46,8 +43,14 @@ def load_encoder(run: RunDir) -> networks.BottleneckEncoder:
         return networks.BottleneckEncoder.from_pretrained(run.encoder)
     except Exception as error:  # safetensors, json and torch raise all kinds for a broken file
         raise UserError(
-            f"{run.encoder} is not a saved encoder ({_first_line(error)}); run gan.pretrain again"
+            f"{run.encoder} is not a saved encoder ({first_line(error)}); run gan.pretrain again"
         ) from error
+
+
+def weights_digest(run: RunDir) -> str:
+    """Sixteen hexadecimal digits that tell one pretrained encoder from another."""
+    with (run.encoder / "model.safetensors").open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def transfer_encoder(pretrained: networks.BottleneckEncoder, generator: nn.Module, run: RunDir) -> int:
@@ -81,10 +84,7 @@ def save_network(model: Any, folder: Path) -> None:
     if hasattr(model, "save_pretrained"):
         model.save_pretrained(staging)
     else:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in model.state_dict().items()},
-            staging / "model.safetensors",
-        )
+        save_model(model, str(staging / "model.safetensors"))
     for path in staging.iterdir():
         path.replace(folder / path.name)
     staging.rmdir()
@@ -94,20 +94,18 @@ def load_generator(run: RunDir, config: AdversarialConfig) -> nn.Module:
     """The generator that a finished run saved, in eval mode.
 
     Raises:
-        UserError: the run has none (yet), or its files are broken.
+        UserError: its files are missing or broken.
     """
-    if not (run.generator / "model.safetensors").is_file():
-        raise UserError(f"{run.path} holds no generator/model.safetensors; name a run of gan.adversarial")
     cls = _network_class(config.generator, "--generator")
     try:
         if hasattr(cls, "from_pretrained"):
             return cls.from_pretrained(run.generator).eval()
         model = build_generator(config)
-        model.load_state_dict(load_file(run.generator / "model.safetensors"), strict=True)
+        load_model(model, run.generator / "model.safetensors", strict=True)
     except UserError:
         raise
     except Exception as error:  # safetensors, json and torch raise all kinds for a broken file
-        raise UserError(f"{run.generator} is not a saved generator ({_first_line(error)})") from error
+        raise UserError(f"{run.generator} is not a saved generator ({first_line(error)})") from error
     return model.eval()
 
 
@@ -118,14 +116,12 @@ def _network_class(spec: str, option: str) -> Any:
     return cls
 
 
-def _without_arguments(cls: Any, spec: str, option: str) -> nn.Module:
+def _build(spec: str, option: str, options: dict[str, Any]) -> nn.Module:
+    """One of our networks with its options, or one of the user's own without any."""
+    cls = _network_class(spec, option)
+    ours = spec.startswith(_OURS)
     try:
-        return cls()
-    except TypeError as error:
-        raise UserError(
-            f"{option} {spec} cannot be built without arguments ({_first_line(error)})"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+        return cls(**options) if ours else cls()
+    except Exception as error:  # whatever a constructor raises that is not ours, or that wants other options
+        how = f"with the options of {option}" if ours else "without arguments"
+        raise UserError(f"{option} {spec} cannot be built {how} ({first_line(error)})") from error

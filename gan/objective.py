@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import networks
 from data import PairBatch
 from gan.config import AdversarialConfig
-from gan.errors import UserError
+from gan.errors import UserError, first_line
 from gan.plugins import import_object, parse_weighted
 from gan.state import Objective, PairTerm
 from losses import ADVERSARIAL, PerceptualLoss, VGGFeatures, l1_loss
@@ -56,6 +56,9 @@ def perceptual_term(config: AdversarialConfig, encoder: Encoder, device: torch.d
     return lambda batch, prediction: loss(prediction, _target(batch))
 
 
+RESERVED = ("generator", "discriminator", "logits_real", "logits_fake")
+"""Names of other numbers in the log."""
+
 # The adversarial term is not in the table, since it needs the discriminator: gan.steps adds it.
 TERMS: dict[str, Callable[[AdversarialConfig, Encoder, torch.device], PairTerm]] = {
     "l1": l1_term,
@@ -73,23 +76,35 @@ def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.d
     terms = {name: build(config, encoder, device) for name, build in TERMS.items() if weights[name] > 0}
     for spec in config.extra_loss:
         name, target, weight = parse_weighted(spec, "--extra-loss")
-        if name in weights:
+        if name in weights or name in RESERVED:
             raise UserError(
                 f"--extra-loss {spec}: there is a term {name} already; give the function another name"
             )
         weights[name] = weight
         if weight > 0:
-            terms[name] = _extra_term(import_object(target, "--extra-loss"), spec)
+            terms[name] = _extra_term(import_object(target, "--extra-loss"), spec, device)
     if not any(weights.values()):
         raise UserError(
             "every weight of the generator's loss is 0; set one of --weights.l1, .perceptual, .adversarial"
         )
+    if not terms and config.adversarial_start > 0:
+        raise UserError(
+            f"--adversarial-start {config.adversarial_start} leaves the first epochs without any term; "
+            "start at 0, or set --weights.l1 or --weights.perceptual"
+        )
     return Objective(pair_terms=terms, adversarial=ADVERSARIAL[config.loss.adversarial], weights=weights)
 
 
-def _extra_term(function: object, spec: str) -> PairTerm:
+def _extra_term(function: object, spec: str, device: torch.device) -> PairTerm:
     """A user's `(prediction, target) -> scalar`; a class is built without arguments first."""
-    loss = function() if isinstance(function, type) else function
+    try:
+        loss = function() if isinstance(function, type) else function
+    except Exception as error:  # whatever the user's class raises
+        raise UserError(
+            f"--extra-loss {spec} cannot be built without arguments ({first_line(error)})"
+        ) from error
+    if isinstance(loss, nn.Module):
+        loss = loss.to(device)
     if not callable(loss):
         raise UserError(f"--extra-loss {spec}: it is not a function of (prediction, target)")
 

@@ -9,7 +9,7 @@ import tyro
 from gan.cli import argv, parse, tyro_parse
 from gan.config import adversarial_preset
 from gan.errors import UserError, run_command
-from gan.rundir import RunDir
+from gan.rundir import RunDir, require_generator
 
 OUTPUT_SUFFIXES = (".png", ".npy", ".nii", ".nii.gz")  # data.writers.WRITABLE, which would import NumPy
 
@@ -36,10 +36,9 @@ def main() -> None:
     config = tyro_parse(PredictConfig, argv(), prog="python -m gan.predict")
     if not config.output.name.endswith(OUTPUT_SUFFIXES):
         raise UserError(f"--output {config.output}: end it in one of {', '.join(OUTPUT_SUFFIXES)}")
-    if not (config.run / "config.yaml").is_file():
-        raise UserError(
-            f"{config.run} is not a run directory: it has no config.yaml; name a run of gan.adversarial"
-        )
+    require_generator(RunDir(config.run))
+    if {config.baseline.resolve(), config.followup.resolve()} & {config.output.resolve()}:
+        raise UserError(f"--output {config.output} is one of the radiographs; name another file")
     trained = parse(
         ["--config", str(config.run / "config.yaml")], prog="gan.predict", preset=adversarial_preset
     )

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data import ImageBatch, augment_images, build_images, collate_images
+from data.randomness import fold_seed
 from gan.assemble import pretrain_state
+from gan.checkpoint import load_best_weights
 from gan.config import PretrainConfig
 from gan.logs import RunLog
 from gan.loop import EpochSampler, Stage, total_steps, train, train_loader
@@ -17,9 +19,17 @@ from gan.masking import patch_masks
 from gan.metrics import ReconstructionErrors, reconstruction_table
 from gan.models import build_reconstruction, load_encoder, save_network
 from gan.optim import learning_rate, set_learning_rate
-from gan.randomness import fold_seed
 from gan.rundir import RunDir
-from gan.start import build_splits, choose_cases, eval_loader, labels, open_run, parameter_count, start_run
+from gan.start import (
+    build_splits,
+    choose_cases,
+    eval_loader,
+    labels,
+    open_run,
+    parameter_count,
+    run_identity,
+    start_run,
+)
 from gan.state import PretrainState, Progress, Terms
 from gan.steps import pretrain_step
 from gan.visualise import draw_curves, draw_reconstruction_grid
@@ -35,10 +45,10 @@ def pretrain(config: PretrainConfig) -> RunDir:
         UserError, DataError: an option or a file is not what it should be.
         Interrupted: a signal asked to stop; the run has saved itself.
     """
+    accelerator, run = start_run(config, "pretrain")
     splits = build_splits(config, build_images)
     torch.manual_seed(fold_seed("initialisation", config.seed))
     model = build_reconstruction(config)
-    accelerator, run = start_run(config, "pretrain")
     state = pretrain_state(accelerator, config, model)
     sampler = EpochSampler(len(splits["train"]), config.seed)
     loader, val_loader, test_loader = accelerator.prepare(
@@ -46,7 +56,7 @@ def pretrain(config: PretrainConfig) -> RunDir:
         eval_loader(splits["val"], collate_images, config),
         eval_loader(splits["test"], collate_images, config),
     )
-    progress = Progress()
+    progress = Progress(identity=run_identity(config, loader, splits))
     log = open_run(accelerator, config, run, splits, progress)
     log.say(f"{len(splits['train'])} training images; {parameter_count(model)}")
     stage = _stage(
@@ -141,11 +151,12 @@ def _finish(
     log: RunLog,
     progress: Progress,
 ) -> None:
-    """Numbers on patients never trained on, and the loss curves."""
+    """Numbers of the best model, whose encoder was saved, on patients never trained on; loss curves."""
+    load_best_weights(run, state.model)
     errors = evaluate(state.accelerator, state.model, test_loader, config, baselines=True)
     log.write(errors, step=progress.step, epoch=config.epochs, split="test")
     if state.accelerator.is_main_process:
-        encoder = load_encoder(run)  # read back what was saved: what the next stage will get
+        encoder = load_encoder(run)  # read back what the next stage will get
         draw_curves(run.path / "curves.png", run.metrics)
         log.say(f"\nmean absolute error of hidden patches, held-out patients\n{reconstruction_table(errors)}")
         log.say(f"encoder ({parameter_count(encoder)}): {run.encoder}")

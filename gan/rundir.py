@@ -106,7 +106,7 @@ def find_pretrained(pretrained: str) -> RunDir | None:
     if pretrained == "none":
         return None
     if pretrained == "auto":
-        finished = [path for path in RUNS.glob("pretrain*") if _has_encoder(path)]
+        finished = [path for path in RUNS.glob("pretrain*") if _has_encoder(path) and _is_finished(path)]
         if not finished:
             raise UserError(
                 "no finished pretraining run under runs/pretrain*: make one with `python -m gan.pretrain`, "
@@ -120,6 +120,22 @@ def find_pretrained(pretrained: str) -> RunDir | None:
             f"--pretrained {pretrained}: no encoder/ saved in it; name a finished run of gan.pretrain"
         )
     return RunDir(Path(pretrained))
+
+
+def require_generator(run: RunDir) -> None:
+    """Refuse a run that has no generator to predict with.
+
+    Raises:
+        UserError: it is no run of gan.adversarial, or has not finished an epoch yet.
+    """
+    if not (run.generator / "model.safetensors").is_file() or not run.config.is_file():
+        raise UserError(f"{run.path} holds no generator/model.safetensors; name a run of gan.adversarial")
+
+
+def _is_finished(run: Path) -> bool:
+    """Whether the run got as far as its final numbers: its encoder may still change until then."""
+    metrics = RunDir(run).metrics
+    return metrics.is_file() and '"split": "test"' in metrics.read_text()
 
 
 def _has_encoder(run: Path) -> bool:

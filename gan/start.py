@@ -56,7 +56,7 @@ def start_run(
 
 
 def build_splits(config: StageConfig, build: Callable[[DataConfig, str], Dataset[Any]]) -> Splits:
-    """The data sets of the three splits; comes first, so that bad data leaves no run directory behind.
+    """The data sets of the three splits. Nothing of the run is written yet: refused data leaves none.
 
     One process goes first, so that data that is rendered is there for the others.
     """
@@ -92,21 +92,34 @@ def open_run(
 ) -> RunLog:
     """Load the newest checkpoint where a run is resumed, then write down what is about to run.
 
-    In this order, so that a checkpoint that cannot be read leaves the run as it was.
+    In this order, so that a checkpoint that cannot be read leaves the run as it was. `progress.identity`
+    is that of this run; the one in the checkpoint must be the same.
 
     Raises:
-        UserError: there is no readable checkpoint, or the directory cannot be written.
+        UserError: there is no readable checkpoint, something changed that must not change in the middle of
+            a run, or the directory cannot be written.
     """
+    identity = dict(progress.identity)
     if config.resume is not None:
         load_checkpoint(accelerator, newest_checkpoint(run), progress, ema=ema)
+        for name, value in identity.items():
+            if progress.identity.get(name) != value:
+                raise UserError(
+                    f"--resume {run.path}: {name} was {progress.identity.get(name)} and is {value} now; "
+                    "resume with what the run was started with, or start a new run"
+                )
     if accelerator.is_main_process:
         create_run_dir(run, overwrite=config.overwrite)
+        staging = run.config.with_suffix(".tmp")
         versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
         header = f"# on {accelerator.device}, Python {platform.python_version()}, {versions}\n"
-        run.config.write_text(header + to_yaml(config))
+        staging.write_text(header + to_yaml(config))
+        staging.replace(run.config)
         write_splits(run, splits)
     accelerator.wait_for_everyone()
-    accelerator.init_trackers("tensorboard")
+    # A run that was killed has written steps that come again.
+    purge = {"purge_step": progress.step + 1} if config.resume is not None else {}
+    accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": purge})
     log = RunLog(accelerator, run, resumed_at=progress.step if config.resume is not None else None)
     resumed = f", resumed from step {progress.step}" if config.resume is not None else ""
     log.say(f"run directory: {run.path}{resumed}")
@@ -132,8 +145,18 @@ def choose_cases(dataset: Any, count: int) -> list[Any]:
     return [sample for *_, sample in sorted(chosen, key=lambda entry: entry[2])]
 
 
+def run_identity(config: StageConfig, loader: DataLoader[Any], splits: Splits) -> dict[str, Any]:
+    """What a step number means: the same step of the same run only if none of this changed."""
+    return {
+        "--seed": config.seed,
+        "the number of training samples": len(splits["train"]),
+        "the number of batches an epoch": len(loader),
+        "--gradient-accumulation": config.gradient_accumulation,
+    }
+
+
 def parameter_count(model: nn.Module) -> str:
-    """Trainable parameters, in millions."""
+    """Parameters, in millions."""
     return f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} M parameters"
 
 

@@ -25,6 +25,8 @@ class Progress:
     """Optimiser steps made."""
     best: float | None = None
     """Best value so far of the number that chooses the model to keep."""
+    identity: dict[str, Any] = field(default_factory=dict)
+    """What must not change when the run is resumed, since the step counts on it."""
     sums: dict[str, Tensor] = field(default_factory=dict)
     """Sums of the terms since the last line of the log; they stay on the device."""
     counts: dict[str, int] = field(default_factory=dict)
@@ -50,11 +52,18 @@ class Progress:
     def state_dict(self) -> dict[str, Any]:
         """Everything of it, on the CPU."""
         sums = {name: value.cpu() for name, value in self.sums.items()}
-        return {"step": self.step, "best": self.best, "sums": sums, "counts": dict(self.counts)}
+        return {
+            "step": self.step,
+            "best": self.best,
+            "identity": dict(self.identity),
+            "sums": sums,
+            "counts": dict(self.counts),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Continue from `state_dict()`."""
         self.step, self.best, self.counts = state["step"], state["best"], dict(state["counts"])
+        self.identity = dict(state["identity"])
         self.sums = {name: value.to(device) for name, value in state["sums"].items()}
 
 

@@ -3,6 +3,9 @@
 Every phase returns its raw, detached terms by name; nothing here leaves the device.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
@@ -31,6 +34,10 @@ def adversarial_step(state: AdversarialState, batch: PairBatch, *, adversarial: 
     """One D phase and one G phase on the same prediction; without `adversarial`, the G phase alone."""
     with state.accelerator.accumulate(state.generator, state.discriminator):
         fake = state.generator(batch.baseline, batch.followup)
+        if batch.valid is not None:
+            # Padding counts nowhere: D could tell real from fake by it, and features would compare it.
+            assert batch.target is not None
+            fake, batch = fake * batch.valid, replace(batch, target=batch.target * batch.valid)
         terms = discriminator_phase(state, batch, fake.detach()) if adversarial else {}
         return terms | generator_phase(state, batch, fake, adversarial=adversarial)
 
@@ -63,9 +70,10 @@ def generator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor, *, 
     if adversarial:
         # Past the wrapper of several processes: D's gradients are not wanted here, so none are exchanged.
         discriminator = state.accelerator.unwrap_model(state.discriminator)
-        discriminator.requires_grad_(False)
+        trained = [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
+        set_trainable(trained, False)
         logits = discriminator(batch.baseline, batch.followup, fake)
-        discriminator.requires_grad_(True)
+        set_trainable(trained, True)
         terms["adversarial"] = state.objective.adversarial.generator(logits)
     total = state.objective.total(terms)
     state.accelerator.backward(total)
@@ -90,6 +98,12 @@ def optimiser_step(
         accelerator.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
     optimizer.zero_grad()
+
+
+def set_trainable(parameters: Iterable[nn.Parameter], trainable: bool) -> None:
+    """Have gradients computed for some parameters, or not."""
+    for parameter in parameters:
+        parameter.requires_grad_(trainable)
 
 
 def split_batch(logits: Logits) -> tuple[Logits, Logits]:

@@ -114,9 +114,5 @@ def _read(path: Path, name: str, expected: dict[str, Tensor]) -> dict[str, Tenso
     return state
 
 
-def _shapes(state: dict[str, Tensor]) -> dict[str, torch.Size]:
-    return {key: value.shape for key, value in state.items()}
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]

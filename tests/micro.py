@@ -40,17 +40,20 @@ def command_environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
 
 
-def write_pairs(folder: Path, *, patients: int = 8, pairs: int = 2, size: int = 32) -> Path:
+def write_pairs(
+    folder: Path, *, patients: int = 8, pairs: int = 2, shape: tuple[int, int] = (32, 32)
+) -> Path:
     """A folder of pairs as users have them, 16-bit PNG: smooth backgrounds, a bright square that appears."""
     rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:size, :size] / size
+    height, width = shape
+    rows, columns = np.mgrid[:height, :width] / 32
     for patient in range(patients):
         for pair in range(pairs):
             background = 0.3 + 0.2 * np.sin(3 * rows + rng.uniform(0, 6)) * np.cos(
                 3 * columns + rng.uniform(0, 6)
             )
-            target = np.zeros((size, size))
-            top, left = rng.integers(2, size - 10, 2)
+            target = np.zeros(shape)
+            top, left = rng.integers(2, (height - 10, width - 10))
             target[top : top + 8, left : left + 8] = 0.4
             images = {"baseline": background, "followup": background + 0.4 * target, "target": target}
             for name, image in images.items():

@@ -16,6 +16,14 @@ class Generator(nn.Module):
         return torch.sigmoid(self.layer(torch.cat([baseline, followup], dim=1)))
 
 
+class Tied(Generator):
+    """Two names for one layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.same = self.layer
+
+
 class Discriminator(nn.Module):
     """The smallest discriminator: one convolution over the three images."""
 

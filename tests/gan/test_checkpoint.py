@@ -34,7 +34,7 @@ def make_step(model, optimizer):
 def test_everything_comes_back_as_it_was(run):
     accelerator, model, optimizer = prepared()
     ema = nn.Linear(2, 1)
-    progress = Progress(step=7, best=0.5)
+    progress = Progress(step=7, best=0.5, identity={"--seed": 3})
     progress.add({"l1": torch.tensor(0.25)})
     make_step(model, optimizer)
     path = save_checkpoint(accelerator, run, progress, keep=2, ema=ema)
@@ -45,7 +45,7 @@ def test_everything_comes_back_as_it_was(run):
 
     again = Progress()
     load_checkpoint(accelerator, path, again, ema=ema)
-    assert (again.step, again.best) == (7, 0.5)
+    assert (again.step, again.best, again.identity) == (7, 0.5, {"--seed": 3})
     assert again.take_means(accelerator) == {"l1": 0.25}
     assert torch.equal(ema.weight, saved_average)
     make_step(model, optimizer)  # the same step again needs the optimiser's moments as well as the weights

@@ -84,7 +84,9 @@ def change_maps():
     maps = ChangeMaps(signed=False)
     for prediction, names in (([0.9, 0.0], ("nodule",)), ([0.0, 0.9], ("device",)), ([0.0], ())):
         target = row([0.5]) if names else row([0.0])
-        maps.add(prediction=row(prediction), target=target, absdiff=row([0.2]), valid=None, findings=[names])
+        maps.add(
+            prediction=row(prediction), target=target, difference=row([-0.2]), valid=None, findings=[names]
+        )
     return maps
 
 
@@ -98,6 +100,7 @@ def test_findings_are_judged_on_the_pairs_that_have_them():
     assert report["changed"] == pytest.approx(2 / 768)
     assert report["absdiff"]["mae"] == pytest.approx((0.3 + 0.3 + 0.2) / 768)
     assert report["empty"]["mae"] == pytest.approx(1 / 768)
+    assert report["findings"]["nodule"]["empty"]["mae"] == pytest.approx(0.5 / 256)
 
 
 def test_the_table_has_a_row_for_everything():
@@ -130,6 +133,36 @@ def test_interpolation_is_exact_on_a_plane_and_nearest_outside():
     corner[..., :2, :2] = True
     filled = fill_by_interpolation(image, corner)
     assert filled[0, 0, 0, 0] in (image[0, 0, 0, 2], image[0, 0, 2, 0])
+
+
+def test_padding_is_no_visible_pixel_to_fill_from():
+    image = torch.full((1, 1, 6, 6), 0.8)
+    image[..., 4:, :] = 0
+    valid = torch.ones_like(image)
+    valid[..., 4:, :] = 0
+    mask = torch.zeros_like(image, dtype=torch.bool)
+    mask[..., 1:4, 1:4] = True
+    for fill in (fill_with_visible_mean, fill_by_interpolation):
+        torch.testing.assert_close(fill(image, mask, valid)[mask], image[mask])
+        assert (fill(image, mask)[mask] < 0.8).any()
+
+
+def test_similarity_is_that_of_the_pixels_that_count():
+    target = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    prediction = torch.rand(1, 1, 32, 32, generator=torch.Generator().manual_seed(1))
+    valid = everything(target)
+    whole = change_numbers(prediction, target, valid, signed=False)["ssim"]
+    valid = valid.clone()
+    valid[..., 16:, :] = False
+    half = change_numbers(prediction, target, valid, signed=False)["ssim"]
+    assert half == pytest.approx(whole, abs=0.1)
+    assert half < 0.5, "empty padding, equal in both maps, would look like a perfect half"
+
+
+def test_signed_change_is_compared_with_the_signed_difference():
+    maps = ChangeMaps(signed=True)
+    maps.add(prediction=row([0.0]), target=row([-0.5]), difference=row([-0.5]), valid=None, findings=[()])
+    assert maps.report()["absdiff"]["mae"] == 0
 
 
 def test_reconstruction_errors_count_hidden_and_valid_pixels_only():

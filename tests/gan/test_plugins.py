@@ -50,6 +50,7 @@ def test_classes_are_found_by_name_and_ours_take_the_options():
         (f"{HERE}:Absent", "has no Absent"),
         (f"{HERE}:NOT_A_CLASS", "not a torch.nn.Module class"),
         (f"{HERE}:NeedsArguments", "cannot be built without arguments"),
+        ("networks:Discriminator", "cannot be built with the options"),
     ],
 )
 def test_a_generator_that_cannot_be_had_is_named(spec, words):
@@ -127,6 +128,8 @@ def test_an_extra_loss_joins_the_objective_under_its_name():
         (["torch.nn.functional:absent=1"], "has no absent"),
         ([f"{HERE}:total_variation=1", f"{HERE}:total_variation=2"], "already"),
         ([f"{HERE}:NOT_A_CLASS=1"], "not a function"),
+        ([f"{HERE}:NeedsArguments=1"], "cannot be built without arguments"),
+        ([f"{HERE}:generator=1"], "already"),
     ],
 )
 def test_an_extra_loss_that_cannot_be_had_is_named(specs, words):
@@ -149,6 +152,22 @@ def test_nothing_to_train_on_is_refused():
     settings.weights.l1 = settings.weights.perceptual = settings.weights.adversarial = 0
     with pytest.raises(UserError, match="every weight"):
         build_objective(settings, None, CPU)
+
+
+def test_a_term_must_be_there_before_the_adversarial_one_starts():
+    settings = config(adversarial_start=1)
+    settings.weights.l1 = settings.weights.perceptual = 0
+    with pytest.raises(UserError, match=r"--adversarial-start 1 leaves the first epochs without any term"):
+        build_objective(settings, None, CPU)
+
+
+def test_a_generator_with_tied_weights_is_saved_and_loaded(tmp_path):
+    settings = config(generator=f"{HERE}:Tied")
+    model = build_generator(settings)
+    save_network(model, tmp_path / "generator")
+    loaded = load_generator(RunDir(tmp_path), settings)
+    image = torch.rand(1, 1, 8, 8)
+    assert torch.equal(loaded(image, image), model(image, image))
 
 
 def test_import_object_reports_what_the_module_raised(tmp_path, monkeypatch):

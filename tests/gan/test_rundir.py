@@ -24,6 +24,7 @@ def finished_run(path, when):
     (path / "encoder").mkdir(parents=True)
     for name in ("config.json", "model.safetensors"):
         (path / "encoder" / name).write_text("{}")
+    (path / "metrics.jsonl").write_text('{"split": "test", "step": 1}\n')
     os.utime(path / "encoder" / "model.safetensors", (when, when))
 
 
@@ -63,7 +64,8 @@ def test_the_newest_finished_pretraining_run_is_found(tmp_path):
     runs = tmp_path / "runs"
     finished_run(runs / "pretrain", when=200)
     finished_run(runs / "pretrain-2", when=100)
-    (runs / "pretrain-3").mkdir()  # not finished
+    finished_run(runs / "pretrain-3", when=300)
+    (runs / "pretrain-3" / "metrics.jsonl").write_text('{"split": "val", "step": 1}\n')  # still running
     assert str(find_pretrained("auto").path) == "runs/pretrain"
     assert find_pretrained(str(runs / "pretrain-2")).path == runs / "pretrain-2"
     assert find_pretrained("none") is None

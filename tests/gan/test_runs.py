@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from gan.checkpoint import list_checkpoints
 from gan.rundir import RunDir
 from networks import BottleneckEncoder, LongitudinalMIMModelBig
-from tests.micro import MICRO, MICRO_ADVERSARIAL, command_environment
+from tests.micro import MICRO, MICRO_ADVERSARIAL, command_environment, write_pairs
 
 PRETRAIN = [*MICRO, "--epochs", "2", "--mask.patch-size", "8"]
 ADVERSARIAL = [*MICRO_ADVERSARIAL, "--epochs", "3"]
@@ -31,9 +31,10 @@ def workplace(tmp_path_factory, pairs_folder):
     return folder
 
 
-def run(module, *args, cwd):
+def run(module, *args, cwd, launcher=()):
+    """`python -m MODULE ARGS` to its end, as a user would type it."""
     return subprocess.run(
-        [sys.executable, "-m", module, *map(str, args)],
+        [sys.executable, *launcher, "-m", module, *map(str, args)],
         cwd=cwd,
         env=command_environment(),
         capture_output=True,
@@ -161,6 +162,75 @@ def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one(workplace, tmp_p
     assert_equal_tensors(load_file(folder.generator / "model.safetensors"), reference)
 
 
+def stop_after_first_checkpoint(module, *options, cwd, folder):
+    """Start a run, SIGINT it as soon as it has saved once, and return the step it stopped at."""
+    process = start(module, *options, cwd=cwd)
+    deadline = time.monotonic() + 200
+    while not list_checkpoints(folder):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130, errors
+    return int(list_checkpoints(folder)[-1].name.removeprefix("step_"))
+
+
+def test_every_option_that_touches_the_state_resumes_to_the_bit(workplace, tmp_path):
+    """Signed maps of wide images, bf16, accumulation, loader processes, frozen encoder, late D, plug-in."""
+    data = write_pairs(tmp_path / "wide", shape=(24, 40))
+    options = [
+        *MICRO_ADVERSARIAL,
+        *("--epochs", "3", "--data.path", data, "--data.change", "signed", "--data.workers", "1"),
+        *("--mixed-precision", "bf16", "--gradient-accumulation", "2", "--data.batch-size", "2"),
+        *("--freeze-encoder-epochs", "1", "--adversarial-start", "1", "--disc.num-scales", "2"),
+        *("--extra-loss", "tests.gan.plugins:total_variation=0.1", "--checkpoint-every", "1"),
+        *("--pretrained", workplace / "runs" / "pretrain"),
+    ]
+    straight = run("gan.adversarial", *options, "--run-dir", "straight", cwd=tmp_path)
+    assert straight.returncode == 0, straight.stderr
+    numbers = lines(tmp_path / "straight" / "metrics.jsonl")
+    late = [line for line in numbers if line["split"] == "train" and "adversarial" in line]
+    assert late
+    assert not [line for line in late if line["epoch"] == 1]
+    assert all("total_variation" in line for line in numbers if line["split"] == "train")
+
+    folder = RunDir(tmp_path / "stopped")
+    stop_after_first_checkpoint(
+        "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path, folder=folder
+    )
+    done = run("gan.adversarial", "--resume", "stopped", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert folder.metrics.read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
+    assert_equal_tensors(load_file(folder.generator / "model.safetensors"), tmp_path / "straight")
+
+
+def test_a_stopped_pretraining_run_equals_the_uninterrupted_one(workplace, tmp_path, pairs_folder):
+    folder = RunDir(tmp_path / "runs" / "pretrain")
+    options = [*PRETRAIN, "--data.path", pairs_folder, "--checkpoint-every", "1"]
+    stop_after_first_checkpoint("gan.pretrain", *options, cwd=tmp_path, folder=folder)
+    done = run("gan.pretrain", "--resume", "runs/pretrain", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    reference = workplace / "runs" / "pretrain"
+    assert folder.metrics.read_text() == (reference / "metrics.jsonl").read_text()
+    ours, expected = (load_file(path / "encoder" / "model.safetensors") for path in (folder.path, reference))
+    assert all(torch.equal(ours[name], expected[name]) for name in expected)
+
+
+def test_networks_of_the_users_own_run_by_command(tmp_path, pairs_folder):
+    done = run(
+        "gan.adversarial",
+        *MICRO_ADVERSARIAL,
+        *("--max-steps", "2", "--data.path", pairs_folder, *FRESH.split()),
+        *("--generator", "tests.gan.plugins:Generator", "--discriminator", "tests.gan.plugins:Discriminator"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    args = [pairs_folder / kind / "p0_0.png" for kind in ("baseline", "followup")]
+    done = run("gan.predict", "runs/adversarial", *args, "-o", "map.npy", "--cpu", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_prediction_comes_in_the_size_of_the_followup(workplace, tmp_path):
     import numpy as np
     from skimage.io import imread, imsave
@@ -224,9 +294,22 @@ MISTAKES = {
     ),
     "a run without a generator": (
         f"predict {{pretrained}} {{pairs}}/baseline/p0_0.png {TO_MAP}",
-        ["runs/pretrain"],
+        ["runs/pretrain", "gan.adversarial"],
     ),
     "a missing radiograph": (f"predict {{adversarial}} absent.png {TO_MAP}", ["absent.png"]),
+    "a map over a radiograph": (
+        "predict {adversarial} a.png b.png -o b.png",
+        ["b.png", "one of the radiographs"],
+    ),
+    "resuming with another seed": (
+        "adversarial --resume {resumable} --seed 5 --pretrained {pretrained}",
+        ["--resume", "--seed was 0 and is 5 now"],
+    ),
+    "resuming and overwriting": ("adversarial --resume {resumable} --overwrite", ["--overwrite", "exclude"]),
+    "an unreadable image in a loader process": (
+        "pretrain --data.path {broken} --data.workers 1",
+        ["broken", "p0_0.png"],
+    ),
     "a map of unknown format": ("predict {adversarial} a.png b.png -o map.bmp", ["map.bmp", ".png"]),
 }
 
@@ -258,8 +341,9 @@ def mistaken(tmp_path_factory, workplace, pairs_folder):
     shutil.rmtree(garbage / "checkpoints")
     (garbage / "checkpoints" / "step_00000001").mkdir(parents=True)
     (garbage / "checkpoints" / "step_00000001" / "step.json").write_text('{"step": 1, "processes": 1}')
+    shutil.copytree(workplace / "runs" / "adversarial", root / "resumable")
     return {
-        **{name: root / name for name in ("broken", "sizes", "range", "empty", "garbage")},
+        **{name: root / name for name in ("broken", "sizes", "range", "empty", "garbage", "resumable")},
         "leak": root / "leak.csv",
         "pairs": pairs_folder,
         "pretrained": workplace / "runs" / "pretrain",
@@ -274,36 +358,32 @@ def test_a_mistake_gets_one_line_and_exit_code_2(mistake, mistaken, tmp_path):
     options = {"pretrain": MICRO, "adversarial": MICRO_ADVERSARIAL, "predict": ["--cpu"]}[module]
     if "--resume" in args:
         options = []
-    before = contents(mistaken["garbage"])
+    before = contents(mistaken["garbage"], mistaken["resumable"])
     done = run(f"gan.{module}", *options, *args, cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     message = done.stderr.strip().splitlines()
     assert len(message) == 1, done.stderr
     assert message[0].startswith("error: ")
     assert all(word in message[0] for word in words), message[0]
-    assert contents(mistaken["garbage"]) == before
+    assert contents(mistaken["garbage"], mistaken["resumable"]) == before
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".safetensors", ".png")]
 
 
-def contents(folder):
-    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+def contents(*folders):
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path: path.read_bytes() for path in files}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")
 def test_two_processes_make_one_run(workplace, tmp_path, pairs_folder):
     """Twice the devices: half the steps an epoch, and one set of files."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-            *("-m", "gan.adversarial", *MICRO_ADVERSARIAL, "--epochs", "1", "--data.path", str(pairs_folder)),
-            *("--pretrained", str(workplace / "runs" / "pretrain")),
-        ],
+    done = run(
+        "gan.adversarial",
+        *MICRO_ADVERSARIAL,
+        *("--epochs", "1", "--data.path", pairs_folder),
+        *("--pretrained", workplace / "runs" / "pretrain"),
         cwd=tmp_path,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        launcher=("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run directory:") == 1

@@ -1,6 +1,7 @@
 """A step is judged by which parameters moved, and where to."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -155,6 +156,30 @@ def test_terms_are_raw_named_and_detached():
 def test_a_term_with_weight_zero_is_not_computed():
     state = adversarial_state(weights={"l1": 0.0, "adversarial": 1.0})
     assert "l1" not in adversarial_step(state, pair_batch(), adversarial=True)
+
+
+def test_what_was_frozen_in_d_stays_frozen():
+    state = adversarial_state()
+    state.discriminator.layer.bias.requires_grad_(False)
+    adversarial_step(state, pair_batch(), adversarial=True)
+    assert not state.discriminator.layer.bias.requires_grad
+    assert state.discriminator.layer.weight.requires_grad
+
+
+def test_padding_reaches_neither_network_nor_any_term():
+    batch = pair_batch()
+    valid = torch.ones_like(batch.target)
+    valid[..., 5:, :] = 0
+    outcomes = []
+    for value in (0.0, 1.0):
+        target = torch.where(valid.bool(), batch.target, value)
+        state = adversarial_state()
+        terms = adversarial_step(state, replace(batch, target=target, valid=valid), adversarial=True)
+        outcomes.append((terms, parameters_of(state.generator), parameters_of(state.discriminator)))
+    (terms, *parameters), (other_terms, *other_parameters) = outcomes
+    assert all(torch.equal(terms[name], other_terms[name]) for name in terms)
+    for ours, theirs in zip(parameters, other_parameters, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_accumulated_batches_make_the_step_of_one_large_batch():
