@@ -129,13 +129,9 @@ def assert_equal_tensors(tensors, reference: Path):
     assert all(torch.equal(tensors[name], expected[name]) for name in expected)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one(workplace, tmp_path, pairs_folder, number):
-    """SIGINT saves where it is; SIGKILL falls back to the newest checkpoint; both end in the same bits."""
-    options = [*ADVERSARIAL, "--data.path", pairs_folder, "--pretrained", workplace / "runs" / "pretrain"]
-    options += ["--checkpoint-every", "1", "--keep-checkpoints", "3"]
-    process = start("gan.adversarial", *options, cwd=tmp_path)
-    folder = RunDir(tmp_path / "runs" / "adversarial")
+def stop_after_first_checkpoint(module, *options, cwd, folder, number=signal.SIGINT):
+    """Start a run, send it a signal as soon as it has saved once; the step it stopped at, and its stderr."""
+    process = start(module, *options, cwd=cwd)
     deadline = time.monotonic() + 200
     while not list_checkpoints(folder):
         assert process.poll() is None, process.communicate()[1]
@@ -143,37 +139,31 @@ def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one(workplace, tmp_p
         time.sleep(0.005)
     process.send_signal(number)
     _, errors = process.communicate(timeout=100)
-    if number == signal.SIGINT:
-        assert process.returncode == 130, errors
-        assert f"continue with --resume {Path('runs/adversarial')}" in errors
-        assert "Traceback" not in errors
-    else:
-        assert process.returncode == -signal.SIGKILL
-    stopped_at = int(list_checkpoints(folder)[-1].name.removeprefix("step_"))
-    reference = workplace / "runs" / "adversarial"
-    assert stopped_at < lines(reference / "metrics.jsonl")[-1]["step"], (
-        "the run was over before it was stopped"
+    assert process.returncode == (130 if number == signal.SIGINT else -number), errors
+    return int(list_checkpoints(folder)[-1].name.removeprefix("step_")), errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one(workplace, tmp_path, pairs_folder, number):
+    """SIGINT saves where it is; SIGKILL falls back to the newest checkpoint; both end in the same bits."""
+    options = [*ADVERSARIAL, "--data.path", pairs_folder, "--pretrained", workplace / "runs" / "pretrain"]
+    options += ["--checkpoint-every", "1", "--keep-checkpoints", "3"]
+    folder = RunDir(tmp_path / "runs" / "adversarial")
+    stopped_at, errors = stop_after_first_checkpoint(
+        "gan.adversarial", *options, cwd=tmp_path, folder=folder, number=number
     )
+    if number == signal.SIGINT:
+        assert "continue with --resume runs/adversarial" in errors
+        assert "Traceback" not in errors
+    reference = workplace / "runs" / "adversarial"
+    last = lines(reference / "metrics.jsonl")[-1]["step"]
+    assert stopped_at < last, "the run was over before it was stopped"
 
     done = run("gan.adversarial", "--resume", "runs/adversarial", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert f"resumed from step {stopped_at}" in done.stdout
     assert folder.metrics.read_text() == (reference / "metrics.jsonl").read_text()
     assert_equal_tensors(load_file(folder.generator / "model.safetensors"), reference)
-
-
-def stop_after_first_checkpoint(module, *options, cwd, folder):
-    """Start a run, SIGINT it as soon as it has saved once, and return the step it stopped at."""
-    process = start(module, *options, cwd=cwd)
-    deadline = time.monotonic() + 200
-    while not list_checkpoints(folder):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == 130, errors
-    return int(list_checkpoints(folder)[-1].name.removeprefix("step_"))
 
 
 def test_every_option_that_touches_the_state_resumes_to_the_bit(workplace, tmp_path):
