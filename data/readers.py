@@ -114,8 +114,8 @@ def _read_grey(path: Path) -> Array:
     try:
         pixels = _decode(path)
     except Exception as error:  # decoders raise whatever they please on a damaged file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"{path} cannot be read ({reason}); replace it with an intact file") from error
+        kind = suffix_of(path).removeprefix(".").upper()
+        raise DataError(f"{path} cannot be read as {kind}; replace it with an intact file") from error
     if pixels.dtype.kind not in "biuf":
         raise DataError(f"{path} holds values of type {pixels.dtype}; store integers or floats")
     if pixels.size == 0:

@@ -1,5 +1,6 @@
 """The adversarial stage: data, networks, objective and optimisers put together, run, and judged."""
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from gan.assemble import adversarial_state, channels_last
 from gan.config import AdversarialConfig
 from gan.errors import UserError
 from gan.logs import RunLog
-from gan.loop import EpochSampler, Stage, total_steps, train, train_loader
+from gan.loop import EpochSampler, Stage, steps_per_epoch, total_steps, train, train_loader
 from gan.metrics import ChangeMaps, change_table
 from gan.models import (
     build_discriminator,
@@ -90,7 +91,8 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     cases = choose_cases(splits["val"], config.grid_cases)
     stage = _stage(config, state, val_loader, cases, run, total_steps(loader, config))
     train(accelerator, config, run, log, loader, sampler, progress, stage)
-    _finish(config, state, test_loader, run, log, progress)
+    epoch = math.ceil(progress.step / steps_per_epoch(loader, config))
+    _finish(config, state, test_loader, run, log, step=progress.step, epoch=epoch)
     accelerator.end_training()
     return run
 
@@ -197,13 +199,15 @@ def _finish(
     test_loader: DataLoader[Any],
     run: RunDir,
     log: RunLog,
-    progress: Progress,
+    *,
+    step: int,
+    epoch: int,
 ) -> None:
     """Numbers of the saved generator on patients never trained on, and the loss curves."""
     state.accelerator.wait_for_everyone()
     generator = load_generator(run, config).to(state.accelerator.device)
     report = evaluate(state.accelerator, generator, test_loader, config).report()
-    log.write(report, step=progress.step, epoch=config.epochs, split="test")
+    log.write(report, step=step, epoch=epoch, split="test")
     if state.accelerator.is_main_process:
         draw_curves(run.path / "curves.png", run.metrics)
         log.say(

@@ -133,7 +133,11 @@ def yaml_to_flags(settings: dict[str, Any], config: Any, source: Path, prefix: s
     for key, value in settings.items():
         if key not in legal or (not prefix and key in _START_FIELDS):
             names = ", ".join(name for name in legal if prefix or name not in _START_FIELDS)
-            raise UserError(f"{source}: unknown key {prefix}{key}; legal ones are {names}")
+            other = (
+                {"mask": "gan.pretrain", "generator": "gan.adversarial"}.get(key, "") if not prefix else ""
+            )
+            hint = f"it belongs to {other}; " if other else ""
+            raise UserError(f"{source}: unknown key {prefix}{key}; {hint}legal ones are {names}")
         name = f"{prefix}{key}"
         flag = f"--{name}".replace("_", "-")
         if dataclasses.is_dataclass(legal[key].type):

@@ -194,12 +194,12 @@ def change_table(report: Mapping[str, object]) -> str:
         rows.append((f"  {name} ({_mapping(numbers)['pairs']} pairs)", _mapping(numbers)))
     width = max(len(label) for label, _ in rows)
     lines = [
-        " " * width + "".join(f"{name.replace('average_precision', 'AP').upper():>8}" for name in columns)
+        " " * width + "".join(f"{name.replace('average_precision', 'AP').upper():>10}" for name in columns)
     ]
     for label, numbers in rows:
         cells = [numbers[name] for name in columns]
         lines.append(
-            label.ljust(width) + "".join("       -" if cell is None else f"{cell:8.4f}" for cell in cells)
+            label.ljust(width) + "".join("         -" if cell is None else f"{cell:10.4f}" for cell in cells)
         )
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
 
@@ -19,7 +20,10 @@ _OURS = "networks:"
 def build_generator(config: AdversarialConfig) -> nn.Module:
     """The generator named by `--generator`: `(baseline, followup) -> change map`."""
     options = {"config": config.network, "change": config.data.change}
-    return _build(config.generator, "--generator", options)
+    generator = _build(config.generator, "--generator", options)
+    if not config.generator.startswith(_OURS):
+        _check_shape(generator, config)
+    return generator
 
 
 def build_discriminator(config: AdversarialConfig) -> nn.Module:
@@ -114,6 +118,21 @@ def _network_class(spec: str, option: str) -> Any:
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         raise UserError(f"{option} {spec} is not a torch.nn.Module class")
     return cls
+
+
+@torch.no_grad()
+def _check_shape(generator: nn.Module, config: AdversarialConfig) -> None:
+    """Refuse a generator of the user's own whose map is not of the images' size, before training."""
+    image = torch.zeros(1, 1, config.data.image_size, config.data.image_size)
+    wanted = tuple(image.shape)
+    try:
+        found = tuple(generator(image, image).shape)
+    except Exception as error:  # whatever the user's network raises
+        raise UserError(
+            f"--generator {config.generator} fails on two images {wanted} ({first_line(error)})"
+        ) from error
+    if found != wanted:
+        raise UserError(f"--generator {config.generator} maps images {wanted} to {found}; make it {wanted}")
 
 
 def _build(spec: str, option: str, options: dict[str, Any]) -> nn.Module:

@@ -1,5 +1,6 @@
 """The pretraining stage: data, model and optimiser put together, run, and judged."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gan.assemble import pretrain_state
 from gan.checkpoint import load_best_weights
 from gan.config import PretrainConfig
 from gan.logs import RunLog
-from gan.loop import EpochSampler, Stage, total_steps, train, train_loader
+from gan.loop import EpochSampler, Stage, steps_per_epoch, total_steps, train, train_loader
 from gan.masking import patch_masks
 from gan.metrics import ReconstructionErrors, reconstruction_table
 from gan.models import build_reconstruction, load_encoder, save_network
@@ -68,7 +69,8 @@ def pretrain(config: PretrainConfig) -> RunDir:
         total_steps(loader, config),
     )
     train(accelerator, config, run, log, loader, sampler, progress, stage)
-    _finish(config, state, test_loader, run, log, progress)
+    epoch = math.ceil(progress.step / steps_per_epoch(loader, config))
+    _finish(config, state, test_loader, run, log, step=progress.step, epoch=epoch)
     accelerator.end_training()
     return run
 
@@ -149,12 +151,14 @@ def _finish(
     test_loader: DataLoader[Any],
     run: RunDir,
     log: RunLog,
-    progress: Progress,
+    *,
+    step: int,
+    epoch: int,
 ) -> None:
     """Numbers of the best model, whose encoder was saved, on patients never trained on; loss curves."""
     load_best_weights(run, state.model)
     errors = evaluate(state.accelerator, state.model, test_loader, config, baselines=True)
-    log.write(errors, step=progress.step, epoch=config.epochs, split="test")
+    log.write(errors, step=step, epoch=epoch, split="test")
     if state.accelerator.is_main_process:
         encoder = load_encoder(run)  # read back what the next stage will get
         draw_curves(run.path / "curves.png", run.metrics)

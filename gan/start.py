@@ -128,6 +128,8 @@ def open_run(
         f"preset {config.preset}, {config.data.image_size} px, "
         f"{device}, processes: {accelerator.num_processes}"
     )
+    counts = ", ".join(f"{len(dataset.patients)} {split}" for split, dataset in splits.items())
+    log.say(f"patients: {counts}")
     return log
 
 
@@ -152,6 +154,9 @@ def run_identity(config: StageConfig, loader: DataLoader[Any], splits: Splits) -
         "the number of training samples": len(splits["train"]),
         "the number of batches an epoch": len(loader),
         "--gradient-accumulation": config.gradient_accumulation,
+        "--data.path": str(config.data.path),
+        "--data.image-size": config.data.image_size,
+        "--data.change": config.data.change,
     }
 
 

@@ -140,7 +140,7 @@ def test_damaged_files_are_refused(tmp_path, suffix, damage):
     path = _save(tmp_path / f"image{suffix}", noise)
     content = {"empty": b"", "text": b"this is no image\n" * 40, "truncated": path.read_bytes()[:-1500]}
     path.write_bytes(content[damage])
-    _refused(path, "cannot be read (", "replace it with an intact file")
+    _refused(path, "cannot be read as ", "replace it with an intact file")
 
 
 def test_array_without_pixels(tmp_path):
