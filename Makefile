@@ -26,7 +26,7 @@ test: install
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow"
 
-# Networks at full size (512 px, about 100 M parameters): some minutes and 10 GB of memory.
+# Networks at full size (512 px, 110 to 180 M parameters): about a minute and 4 GB of memory.
 test-slow: install
 	$(BIN)/python -m pytest -m slow
 
