@@ -12,13 +12,25 @@ from torch.utils.data import Dataset
 
 from data.batch import ImageSample, PairSample
 from data.config import Change, SynthesisConfig
-from data.synthesis.cache import Time
+from data.synthesis.cache import StoredPairs, Time
 from data.synthesis.render import load_split
 
 _TIMES: tuple[Time, ...] = ("baseline", "followup")
 
 
-class SyntheticPairs(Dataset[PairSample]):
+class _SyntheticSplit:
+    """What pairs and single images of a split share."""
+
+    split: str
+    _pairs: list[StoredPairs]
+
+    @property
+    def patients(self) -> list[str]:
+        """Names of the virtual patients, in order."""
+        return [_name(self.split, index) for index in range(len(self._pairs))]
+
+
+class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
     """Radiograph pairs of one split; renders what the cache lacks, then lives in memory.
 
     Args:
@@ -53,11 +65,6 @@ class SyntheticPairs(Dataset[PairSample]):
         self.pairs_per_patient = config.pairs_per_patient
         self._pairs = load_split(config, image_size, cache_dir, split, workers, progress)
 
-    @property
-    def patients(self) -> list[str]:
-        """Names of the virtual patients, in order."""
-        return [_name(self.split, index) for index in range(len(self._pairs))]
-
     def __len__(self) -> int:
         return len(self._pairs) * self.pairs_per_patient
 
@@ -79,7 +86,7 @@ class SyntheticPairs(Dataset[PairSample]):
         return _tensor(target if self.change == "signed" else np.abs(target))
 
 
-class SyntheticImages(Dataset[ImageSample]):
+class SyntheticImages(_SyntheticSplit, Dataset[ImageSample]):
     """All baselines and followups of one split as single images, for pretraining.
 
     The arguments are those of `SyntheticPairs`, whose cache it shares.
@@ -98,11 +105,6 @@ class SyntheticImages(Dataset[ImageSample]):
         self.split = split
         self.pairs_per_patient = config.pairs_per_patient
         self._pairs = load_split(config, image_size, cache_dir, split, workers, progress)
-
-    @property
-    def patients(self) -> list[str]:
-        """Names of the virtual patients, in order."""
-        return [_name(self.split, index) for index in range(len(self._pairs))]
 
     def __len__(self) -> int:
         return 2 * len(self._pairs) * self.pairs_per_patient
