@@ -20,10 +20,10 @@ from .datasets import load_pairs as load_pairs
 from .datasets import prepare as prepare
 from .datasets import require_equal_sizes as require_equal_sizes
 from .errors import DataError as DataError
+from .files.images import read_image as read_image
+from .files.images import read_target as read_target
+from .files.maps import write_map as write_map
 from .geometry import fit_to_square as fit_to_square
 from .geometry import restore_from_square as restore_from_square
-from .readers import read_image as read_image
-from .readers import read_target as read_target
-from .records import ImageRecord as ImageRecord
-from .records import PairRecord as PairRecord
-from .writers import write_map as write_map
+from .tables.records import ImageRecord as ImageRecord
+from .tables.records import PairRecord as PairRecord

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 Change = Literal["magnitude", "signed"]
+Intensity = Literal["dicom", "range", "percentile"]
+Framing = Literal["pad", "crop", "stretch"]
+OnError = Literal["raise", "skip"]
 Finding = Literal[
     "consolidation", "nodule", "effusion", "pneumothorax", "cardiomegaly", "fluid_overload", "device"
 ]
@@ -109,6 +112,16 @@ class DataConfig:
     """A manifest (CSV) or a folder of your own data; without it, the embedded data set is used."""
     image_size: int = 64
     """Side of the square images the networks see, in pixels."""
+    intensity: Intensity = "dicom"
+    """How stored values become grey in [0, 1]: dicom (the window or lookup table a DICOM file names; other
+    files and DICOM without one by what their bit depth can hold), range (always by bit depth), or percentile
+    (each image between its own 0.5th and 99.5th percentile)."""
+    framing: Framing = "pad"
+    """How an image becomes square: pad (all of it, the rest empty and not counted), crop (its centre), or
+    stretch (aspect ratio given up)."""
+    on_error: OnError = "raise"
+    """What a file that cannot be read does to a run: raise (stop it), or skip (leave its sample out, counted
+    and named in the run)."""
     change: Change = "magnitude"
     """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation
     rose or fell, in [-1, 1]."""

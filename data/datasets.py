@@ -16,12 +16,12 @@ from torch.utils.data import Dataset
 from .batch import ImageSample, PairSample
 from .config import SPLITS, Change, DataConfig
 from .errors import DataError
-from .folders import images_in_folder, pairs_in_folder
+from .files.images import read_image, read_target
 from .geometry import fit_to_square
-from .manifest import images_in_manifest, pairs_in_manifest
-from .readers import read_image, read_target
-from .records import ImageRecord, PairRecord
-from .splits import draw_splits
+from .tables.folders import images_in_folder, pairs_in_folder
+from .tables.manifest import images_in_manifest, pairs_in_manifest
+from .tables.records import ImageRecord, PairRecord
+from .tables.splits import draw_splits
 
 _RecordT = TypeVar("_RecordT", PairRecord, ImageRecord)
 

@@ -1,8 +1,8 @@
 """`python -m gan.adversarial`: the change model against a PatchGAN, with L1 and perceptual terms."""
 
-from gan.cli import argv, parse
+from data.commandline import argv, run_command
+from gan.cli import parse
 from gan.config import adversarial_preset
-from gan.errors import run_command
 from gan.rundir import find_pretrained
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data import PairBatch, augment_pairs, build_pairs, collate_pairs
+from data.errors import UserError
 from data.randomness import fold_seed
 from gan.assemble import adversarial_state, channels_last
 from gan.config import AdversarialConfig
-from gan.errors import UserError
 from gan.logs import RunLog
 from gan.loop import EpochSampler, Stage, steps_per_epoch, total_steps, train, train_loader
 from gan.metrics import ChangeMaps, change_table

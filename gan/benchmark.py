@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from gan.cli import argv, preset_for_hardware, tyro_parse
+from data.commandline import argv, run_command, tyro_parse
+from gan.cli import preset_for_hardware
 from gan.config import Preset
-from gan.errors import run_command
 
 
 @dataclass(kw_only=True)

@@ -4,23 +4,18 @@ A YAML file is turned into the same flags a user would type and put before them,
 place where values are converted and checked, and what stands on the command line wins.
 """
 
-import contextlib
 import dataclasses
-import io
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
-import tyro
 import yaml
 
+from data.commandline import tyro_parse
+from data.errors import UserError
 from gan.config import Preset, StageConfig
-from gan.errors import UserError
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
-AnyT = TypeVar("AnyT")
 
 # What says how to start, not what to run: never written to config.yaml.
 _START_FIELDS = ("config", "run_dir", "overwrite", "resume")
@@ -66,23 +61,6 @@ def parse(argv: Sequence[str], *, prog: str, preset: Callable[[Preset], ConfigT]
         )
     default = preset(cast(Preset, name))
     return tyro_parse(type(default), flags, prog=prog, default=default)
-
-
-def tyro_parse(config: type[AnyT], args: Sequence[str], *, prog: str, default: AnyT | None = None) -> AnyT:
-    """`tyro.cli`, with its boxed error message folded into one line.
-
-    Raises:
-        UserError: the arguments do not fit.
-    """
-    shown = io.StringIO()
-    keywords: dict[str, Any] = {} if default is None else {"default": default}
-    try:
-        with contextlib.redirect_stderr(shown), _wide_terminal("--help" not in args and "-h" not in args):
-            return tyro.cli(config, prog=prog, args=args, **keywords)
-    except SystemExit as stop:
-        if stop.code == 0:
-            raise
-        raise UserError(_fold(shown.getvalue())) from None
 
 
 def preset_for_hardware(*, cpu: bool) -> Preset:
@@ -178,40 +156,3 @@ def _early_options(argv: Sequence[str]) -> dict[str, str | None]:
             elif token.startswith(f"--{name}="):
                 found[name] = token.split("=", 1)[1]
     return found
-
-
-@contextlib.contextmanager
-def _wide_terminal(wide: bool) -> Iterator[None]:
-    """Keep tyro from breaking a message into lines, since it is folded again."""
-    before = os.environ.get("COLUMNS")
-    if wide:
-        os.environ["COLUMNS"] = "10000"
-    try:
-        yield
-    finally:
-        if wide and before is None:
-            os.environ.pop("COLUMNS", None)
-        elif wide and before is not None:
-            os.environ["COLUMNS"] = before
-
-
-def _fold(boxed: str) -> str:
-    """One line out of tyro's box: the message, and the flags it proposes."""
-    lines = [line.strip("│╭╮╰╯─ \n") for line in boxed.splitlines() if not line.startswith(("╭", "╰"))]
-    lines = [line for line in lines if line]
-    message = [line for line in lines if "full helptext" not in line]
-    proposed = [line.split()[0].rstrip(",") for line in message if line.startswith("--")]
-    head: list[str] = []
-    for line in message:
-        if line.startswith(("Perhaps you meant", "Argument helptext", "--")):
-            break
-        head.append(line)
-    text = " ".join(head) or " ".join(boxed.split())
-    if proposed and text.startswith("Unrecognized"):
-        text += f"; perhaps {' or '.join(dict.fromkeys(proposed))}"
-    return f"{text}; see --help"
-
-
-def argv() -> list[str]:
-    """The command line without the program's name."""
-    return sys.argv[1:]

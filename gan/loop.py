@@ -15,10 +15,10 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
+from data.errors import Interrupted, UserError
 from data.randomness import fold_seed
 from gan.checkpoint import save_checkpoint
 from gan.config import StageConfig
-from gan.errors import Interrupted, UserError
 from gan.logs import RunLog
 from gan.rundir import RunDir
 from gan.state import Progress, Terms

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 import networks
 from data import PairBatch
+from data.errors import UserError, first_line
 from gan.config import AdversarialConfig
-from gan.errors import UserError, first_line
 from gan.plugins import import_object, parse_weighted
 from gan.state import Objective, PairTerm
 from losses import ADVERSARIAL, PerceptualLoss, VGGFeatures, l1_loss

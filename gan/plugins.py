@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from gan.errors import UserError
+from data.errors import UserError
 
 
 def import_object(spec: str, option: str) -> Any:

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import tyro
 
-from gan.cli import argv, parse, tyro_parse
+from data.commandline import argv, run_command, tyro_parse
+from data.errors import UserError
+from gan.cli import parse
 from gan.config import adversarial_preset
-from gan.errors import UserError, run_command
 from gan.rundir import RunDir, require_generator
 
-OUTPUT_SUFFIXES = (".png", ".npy", ".nii", ".nii.gz")  # data.writers.WRITABLE, which would import NumPy
+OUTPUT_SUFFIXES = (".png", ".npy", ".nii", ".nii.gz")  # data.files.maps.WRITABLE, which would import NumPy
 
 
 @dataclass(kw_only=True)

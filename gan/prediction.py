@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from data import fit_to_square, read_image, require_equal_sizes, restore_from_square, write_map
-from data.readers import stem_of
+from data.errors import UserError
+from data.files.formats import stem_of
 from gan.config import AdversarialConfig
-from gan.errors import UserError
 from gan.models import load_generator
 from gan.rundir import RunDir
 from gan.visualise import save_overlay

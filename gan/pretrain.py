@@ -1,8 +1,8 @@
 """`python -m gan.pretrain`: masked reconstruction of radiographs trains the encoder."""
 
-from gan.cli import argv, parse
+from data.commandline import argv, run_command
+from gan.cli import parse
 from gan.config import pretrain_preset
-from gan.errors import run_command
 
 
 def main() -> None:

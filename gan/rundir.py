@@ -4,8 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.errors import UserError
 from gan.config import StageConfig
-from gan.errors import UserError
 
 RUNS = Path("runs")
 

@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from data import SPLITS, prepare
 from data.config import DataConfig
+from data.errors import UserError
 from gan.checkpoint import load_checkpoint, newest_checkpoint
 from gan.cli import to_yaml
 from gan.config import StageConfig
-from gan.errors import UserError
 from gan.logs import RunLog
 from gan.rundir import RunDir, choose_run_dir, create_run_dir
 from gan.state import Progress

@@ -14,7 +14,7 @@ def test_options_do_not_import_torch():
 
 def test_reading_files_imports_neither_rendering_nor_other_formats():
     _run(
-        "import sys, data.datasets, data.readers, data.folders, data.manifest;"
+        "import sys, data.datasets, data.files.images, data.tables.folders, data.tables.manifest;"
         "assert not {'nanodrr', 'nibabel', 'skimage', 'kornia'} & set(sys.modules)"
     )
 

@@ -5,8 +5,8 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from data.errors import UserError
 from gan.checkpoint import BEST, list_checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
-from gan.errors import UserError
 from gan.rundir import RunDir
 from gan.state import Progress
 

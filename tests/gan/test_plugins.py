@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from data import PairBatch
+from data.errors import UserError
 from gan.config import DiscriminatorConfig, adversarial_preset
-from gan.errors import UserError
 from gan.models import build_discriminator, build_generator, load_generator, save_network
 from gan.objective import TERMS, build_objective
 from gan.plugins import import_object, parse_weighted

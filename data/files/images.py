@@ -12,14 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import Change
-from .errors import DataError
+from data.config import Change
+from data.errors import DataError
+
+from .formats import require_readable, suffix_of
 
 Array = NDArray[Any]
-
-READABLE = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".nii", ".nii.gz")
-_READABLE_TEXT = "PNG, JPEG, TIFF (8 or 16 bit), NPY or NIfTI"
-_NAMED_BUT_NOT_READ = {".dcm": "DICOM", ".dicom": "DICOM", ".parquet": "Parquet"}
 
 
 def read_image(path: Path) -> NDArray[np.float32]:
@@ -68,42 +66,6 @@ def read_target(path: Path, change: Change) -> NDArray[np.float32]:
         values = _scale_signed(pixels, path) if pixels.dtype.kind in "iub" else pixels.astype(np.float32)
         _require_range(values, path, -1.0, 1.0, "a signed change map", "rescale it")
     return values
-
-
-def suffix_of(path: Path | str) -> str:
-    """The suffix that names a file's format, in lower case, with `.nii.gz` as one."""
-    name = str(path).rpartition("/")[2].lower()
-    if name.endswith(".nii.gz"):
-        return ".nii.gz"
-    stem, dot, suffix = name.rpartition(".")
-    return dot + suffix if stem else ""
-
-
-def without_suffix(path: str) -> str:
-    """A path without the suffix that names the file's format."""
-    return path[: len(path) - len(suffix_of(path))]
-
-
-def stem_of(path: Path) -> str:
-    """A file's name without the suffix that names its format."""
-    return without_suffix(path.name)
-
-
-def require_readable(path: Path | str) -> None:
-    """Refuse a file whose suffix is no format read here.
-
-    Raises:
-        DataError: naming the file and the formats.
-    """
-    suffix = suffix_of(path)
-    if suffix in READABLE:
-        return
-    known = _NAMED_BUT_NOT_READ.get(suffix)
-    if known:
-        reason = f"is {known}, which is not read yet"
-    else:
-        reason = f"has the unknown suffix {suffix!r}" if suffix else "has no suffix"
-    raise DataError(f"{path} {reason}; convert it to {_READABLE_TEXT}")
 
 
 def _read_grey(path: Path) -> Array:

@@ -1,4 +1,4 @@
-"""Change maps to files; the inverse of `data.readers.read_target`."""
+"""Change maps to files; the inverse of `data.files.images.read_target`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import Change
-from .readers import suffix_of
+from data.config import Change
+
+from .formats import suffix_of
 
 WRITABLE = (".png", ".npy", ".nii", ".nii.gz")
 

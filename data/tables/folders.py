@@ -13,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Container
 from pathlib import Path
 
-from .config import SPLITS
-from .errors import DataError
-from .readers import READABLE, require_readable, stem_of, suffix_of, without_suffix
+from data.config import SPLITS
+from data.errors import DataError
+from data.files.formats import READABLE, require_readable, stem_of, suffix_of, without_suffix
+
 from .records import ImageRecord, PairRecord, images_of_pairs, unique_ids
 
 _LAYOUTS = (

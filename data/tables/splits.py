@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .errors import DataError
-from .randomness import fold_seed
+from data.errors import DataError
+from data.randomness import fold_seed
 
 
 def draw_splits(

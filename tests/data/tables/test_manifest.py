@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
+from data.tables.manifest import images_in_manifest, pairs_in_manifest
 
 from data import DataError
-from data.manifest import images_in_manifest, pairs_in_manifest
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from .config import SPLITS
-from .errors import DataError
-from .readers import require_readable, without_suffix
+from data.config import SPLITS
+from data.errors import DataError
+from data.files.formats import require_readable, without_suffix
+
 from .records import ImageRecord, PairRecord, images_of_pairs, unique_ids
 
 _REQUIRED = {"pairs": ("patient_id", "baseline", "followup"), "images": ("patient_id", "image")}

@@ -1,0 +1,1 @@
+"""Radiographs and change maps on disk: reading them in every format, and writing maps."""
