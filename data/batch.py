@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+from .geometry import Geometry
 
 _BatchT = TypeVar("_BatchT", bound="_Batch")
 
@@ -17,7 +19,9 @@ class PairSample:
     """One pair, every image `[1, H, W]` float32, radiographs in `[0, 1]` with dense tissue bright.
 
     `target` is the change in the followup's geometry, `target_baseline` the same change in the
-    baseline's geometry (what swapping the two images needs). `valid` marks the pixels that count.
+    baseline's geometry (what swapping the two images needs). `valid` marks the pixels that count, `geometry`
+    leads back to the followup's file. `skipped` says of each unreadable sample that this one stands in for
+    what is wrong with it.
     """
 
     id: str
@@ -28,16 +32,20 @@ class PairSample:
     target_baseline: Tensor | None = None
     valid: Tensor | None = None
     findings: tuple[str, ...] = ()
+    geometry: Geometry | None = None
+    skipped: tuple[str, ...] = ()
 
 
 @dataclass(kw_only=True)
 class ImageSample:
-    """One radiograph `[1, H, W]` float32 in `[0, 1]`; `valid` marks the pixels that count."""
+    """One radiograph `[1, H, W]` float32 in `[0, 1]`; for the other fields see `PairSample`."""
 
     id: str
     patient_id: str
     image: Tensor
     valid: Tensor | None = None
+    geometry: Geometry | None = None
+    skipped: tuple[str, ...] = ()
 
 
 class _Batch:
@@ -74,6 +82,8 @@ class PairBatch(_Batch):
     target_baseline: Tensor | None = None
     valid: Tensor | None = None
     findings: list[tuple[str, ...]]
+    geometry: list[Geometry | None] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -83,6 +93,8 @@ class ImageBatch(_Batch):
     id: list[str]
     image: Tensor
     valid: Tensor | None = None
+    geometry: list[Geometry | None] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
 
 def _stack(tensors: Sequence[Tensor | None]) -> Tensor | None:
@@ -108,6 +120,8 @@ def collate_pairs(samples: Sequence[PairSample]) -> PairBatch:
         target_baseline=_stack([sample.target_baseline for sample in samples]),
         valid=_stack_valid([sample.valid for sample in samples], [sample.followup for sample in samples]),
         findings=[sample.findings for sample in samples],
+        geometry=[sample.geometry for sample in samples],
+        skipped=[reason for sample in samples for reason in sample.skipped],
     )
 
 
@@ -117,4 +131,6 @@ def collate_images(samples: Sequence[ImageSample]) -> ImageBatch:
         id=[sample.id for sample in samples],
         image=torch.stack([sample.image for sample in samples]),
         valid=_stack_valid([sample.valid for sample in samples], [sample.image for sample in samples]),
+        geometry=[sample.geometry for sample in samples],
+        skipped=[reason for sample in samples for reason in sample.skipped],
     )

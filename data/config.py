@@ -109,7 +109,11 @@ class DataConfig:
     """What to train on."""
 
     path: Path | None = None
-    """A manifest (CSV) or a folder of your own data; without it, the embedded data set is used."""
+    """A manifest (CSV or Parquet) or a folder of your own data; without it and without --data.prepared, the
+    embedded data set is used."""
+    prepared: str | None = None
+    """A folder that data.prepare wrote, or its address in object storage (s3://..., gs://..., hf://...), from
+    where training data is streamed."""
     image_size: int = 64
     """Side of the square images the networks see, in pixels."""
     intensity: Intensity = "dicom"
@@ -128,7 +132,8 @@ class DataConfig:
     batch_size: int = 8
     """Samples in one forward pass on one device."""
     workers: int = 0
-    """Loader processes; 0 loads in the training process. The embedded data lies in memory and needs none."""
+    """Loader processes; 0 loads in the training process. Embedded and prepared data need none; streamed data
+    always has one."""
     val_fraction: float = 0.1
     """Share of patients held out for validation when the data names no splits."""
     test_fraction: float = 0.15

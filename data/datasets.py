@@ -1,32 +1,30 @@
-"""Data sets of pairs and of images: the embedded one, or the user's own files."""
+"""Data sets of pairs and of images: embedded, prepared, or the user's own files."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from .batch import ImageSample, PairSample
-from .config import SPLITS, Change, DataConfig
+from .config import SPLITS, DataConfig
 from .errors import DataError
-from .files.images import read_image, read_target
-from .geometry import fit_to_square
+from .files.images import Radiograph
+from .geometry import Geometry, fit_to_square
+from .loading import load_record
 from .tables.folders import images_in_folder, pairs_in_folder
 from .tables.manifest import images_in_manifest, pairs_in_manifest
-from .tables.records import ImageRecord, PairRecord
-from .tables.splits import draw_splits
+from .tables.records import ImageRecord, PairRecord, RecordT, RecordTable
+from .tables.splits import split_by_patient
 
-_RecordT = TypeVar("_RecordT", PairRecord, ImageRecord)
+SampleT = TypeVar("SampleT", PairSample, ImageSample)
 
 
-def prepare(config: DataConfig, *, progress: bool = True) -> None:
+def render_embedded(config: DataConfig, *, progress: bool = True) -> None:
     """Render whatever of the embedded data set is missing, all splits at once; nothing for other data.
 
     `build_pairs` and `build_images` do it for their own split where it was not done before.
@@ -34,14 +32,14 @@ def prepare(config: DataConfig, *, progress: bool = True) -> None:
     Raises:
         DataError: the CT is asked for and not installed.
     """
-    if config.path is None:
+    if config.path is None and config.prepared is None:
         from .synthesis import render_splits
 
         render_splits(config.synthesis, config.image_size, config.cache_dir, progress=progress)
 
 
 def build_pairs(config: DataConfig, split: str, *, progress: bool = True) -> Dataset[PairSample]:
-    """The pairs of one split: the embedded data set, or the user's own where `config.path` is set.
+    """The pairs of one split, embedded, prepared or from files.
 
     Args:
         config: what to load.
@@ -51,6 +49,11 @@ def build_pairs(config: DataConfig, split: str, *, progress: bool = True) -> Dat
     Raises:
         DataError: the data is missing or contradicts itself, or a pair of this split has no target.
     """
+    _require_split(split)
+    if config.prepared is not None:
+        from .prepared.dataset import open_pairs
+
+        return open_pairs(config, split)
     if config.path is None:
         from .synthesis.dataset import SyntheticPairs
 
@@ -63,10 +66,10 @@ def build_pairs(config: DataConfig, split: str, *, progress: bool = True) -> Dat
             progress=progress,
         )
     records = _of_split(load_pairs(config), split, config.path)
-    for record in records:
-        if record.target is None:
-            raise DataError(f"{config.path}: pair {record.id!r} has no target; add one or remove the pair")
-    return ManifestPairs(records, image_size=config.image_size, change=config.change)
+    if not records.has("target") or records.columns.column("target").null_count:
+        first = records if not records.has("target") else records.select("target", None)
+        raise DataError(f"{config.path}: pair {first[0].id!r} has no target; add one or remove the pair")
+    return _maybe_skipping(ManifestPairs(records, config), config, split)
 
 
 def build_images(config: DataConfig, split: str, *, progress: bool = True) -> Dataset[ImageSample]:
@@ -80,6 +83,11 @@ def build_images(config: DataConfig, split: str, *, progress: bool = True) -> Da
     Raises:
         DataError: the data is missing or contradicts itself.
     """
+    _require_split(split)
+    if config.prepared is not None:
+        from .prepared.dataset import open_images
+
+        return open_images(config, split)
     if config.path is None:
         from .synthesis.dataset import SyntheticImages
 
@@ -91,17 +99,17 @@ def build_images(config: DataConfig, split: str, *, progress: bool = True) -> Da
             progress=progress,
         )
     records = _of_split(load_images(config), split, config.path)
-    return ManifestImages(records, image_size=config.image_size)
+    return _maybe_skipping(ManifestImages(records, config), config, split)
 
 
-def load_pairs(config: DataConfig) -> list[PairRecord]:
+def load_pairs(config: DataConfig) -> RecordTable[PairRecord]:
     """Every pair of the user's data with its split, drawn by patient where the data names none."""
     assert config.path is not None
     find = pairs_in_folder if config.path.is_dir() else pairs_in_manifest
     return _with_splits(find(config.path), config)
 
 
-def load_images(config: DataConfig) -> list[ImageRecord]:
+def load_images(config: DataConfig) -> RecordTable[ImageRecord]:
     """Every image of the user's data with its split, drawn by patient where the data names none."""
     assert config.path is not None
     find = images_in_folder if config.path.is_dir() else images_in_manifest
@@ -109,23 +117,23 @@ def load_images(config: DataConfig) -> list[ImageRecord]:
 
 
 class ManifestPairs(Dataset[PairSample]):
-    """Pairs read from files when they are asked for, square, with `valid` marking real pixels.
+    """Pairs read from files when they are asked for, square.
+
+    `valid` marks the pixels at which both radiographs are.
 
     Args:
         records: the pairs.
-        image_size: side of the square, in pixels.
-        change: what targets mean.
+        config: how to read them.
     """
 
-    def __init__(self, records: Sequence[PairRecord], *, image_size: int, change: Change) -> None:
-        self.records = list(records)
-        self.image_size = image_size
-        self.change = change
+    def __init__(self, records: RecordTable[PairRecord], config: DataConfig) -> None:
+        self.records = records
+        self.config = config
 
     @property
     def patients(self) -> list[str]:
         """Names of the patients, sorted."""
-        return sorted({record.patient_id for record in self.records})
+        return self.records.patients
 
     def __len__(self) -> int:
         return len(self.records)
@@ -134,18 +142,27 @@ class ManifestPairs(Dataset[PairSample]):
         """Read one pair.
 
         Raises:
-            DataError: a file is unreadable or out of range, or two files differ in size.
+            DataError: a file is unreadable or out of range, or a target has not its radiograph's size.
         """
-        record = self.records[index]
-        files = {"baseline": record.baseline, "followup": record.followup}
-        planes = {name: read_image(path) for name, path in files.items()}
-        for name, path in (("target", record.target), ("target_baseline", record.target_baseline)):
-            if path is not None:
-                files[name], planes[name] = path, read_target(path, self.change)
-        require_equal_sizes(files, planes)
-        square, valid = fit_to_square(_stack(list(planes.values())), self.image_size)
-        images = dict(zip(planes, square[:, None], strict=True))
-        return PairSample(id=record.id, patient_id=record.patient_id, valid=valid, **images)
+        record, config = self.records[index], self.config
+        pictures = load_record(record, intensity=config.intensity, change=config.change)
+        fitted = {
+            role: fit_to_square(
+                torch.from_numpy(picture.pixels)[None], config.image_size, geometry_of(picture, config)
+            )
+            for role, picture in pictures.items()
+        }
+        return PairSample(
+            id=record.id,
+            patient_id=record.patient_id,
+            valid=fitted["baseline"][1] * fitted["followup"][1],
+            findings=record.findings,
+            geometry=geometry_of(pictures["followup"], config),
+            baseline=fitted["baseline"][0],
+            followup=fitted["followup"][0],
+            target=fitted["target"][0] if "target" in fitted else None,
+            target_baseline=fitted["target_baseline"][0] if "target_baseline" in fitted else None,
+        )
 
 
 class ManifestImages(Dataset[ImageSample]):
@@ -153,17 +170,17 @@ class ManifestImages(Dataset[ImageSample]):
 
     Args:
         records: the images.
-        image_size: side of the square, in pixels.
+        config: how to read them.
     """
 
-    def __init__(self, records: Sequence[ImageRecord], *, image_size: int) -> None:
-        self.records = list(records)
-        self.image_size = image_size
+    def __init__(self, records: RecordTable[ImageRecord], config: DataConfig) -> None:
+        self.records = records
+        self.config = config
 
     @property
     def patients(self) -> list[str]:
         """Names of the patients, sorted."""
-        return sorted({record.patient_id for record in self.records})
+        return self.records.patients
 
     def __len__(self) -> int:
         return len(self.records)
@@ -174,65 +191,96 @@ class ManifestImages(Dataset[ImageSample]):
         Raises:
             DataError: the file is unreadable or out of range.
         """
-        record = self.records[index]
-        image, valid = fit_to_square(_stack([read_image(record.image)]), self.image_size)
-        return ImageSample(id=record.id, patient_id=record.patient_id, image=image, valid=valid)
+        record, config = self.records[index], self.config
+        picture = load_record(record, intensity=config.intensity, change=config.change)["image"]
+        geometry = geometry_of(picture, config)
+        image, valid = fit_to_square(torch.from_numpy(picture.pixels)[None], config.image_size, geometry)
+        return ImageSample(
+            id=record.id, patient_id=record.patient_id, image=image, valid=valid, geometry=geometry
+        )
 
 
-def require_equal_sizes(files: dict[str, Path], planes: dict[str, NDArray]) -> None:
-    """Refuse files of one pair that differ in size.
+class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
+    """Leaves unreadable samples out: the next readable one stands in, and says so in `skipped`.
+
+    The number of samples and the place of every other one stay what they are, so that an epoch has the same
+    steps on every machine and a run can be continued.
 
     Args:
-        files: path by role, the first one is what the others are compared with.
-        planes: `[H, W]` by role.
-
-    Raises:
-        DataError: naming both files and sizes.
+        dataset: what to read from.
+        stand_ins_count: whether a stand-in counts; where every sample is to count once, as in evaluation,
+            it does not, and its `valid` is 0 everywhere.
     """
-    first, *others = planes
-    for other in others:
-        if planes[other].shape != planes[first].shape:
-            raise DataError(
-                f"{files[first]} is {_size_text(planes[first])} but the {other} {files[other]} is "
-                f"{_size_text(planes[other])}; resample them to one size"
-            )
+
+    def __init__(self, dataset: Any, *, stand_ins_count: bool) -> None:
+        self.dataset = dataset
+        self.stand_ins_count = stand_ins_count
+
+    @property
+    def patients(self) -> list[str]:
+        """Names of the patients, sorted."""
+        patients: list[str] = self.dataset.patients
+        return patients
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> SampleT:
+        """Read one sample, or the next one that can be read.
+
+        Raises:
+            DataError: none can.
+        """
+        skipped: list[str] = []
+        for offset in range(len(self)):
+            try:
+                sample: SampleT = self.dataset[(index + offset) % len(self)]
+            except DataError as error:
+                skipped.append(str(error))
+                continue
+            if not skipped:
+                return sample
+            valid = sample.valid
+            if not self.stand_ins_count:
+                valid = torch.zeros_like(_image_of(sample))
+            return replace(sample, skipped=tuple(skipped), valid=valid)
+        raise DataError(f"none of the {len(self)} samples can be read; the first: {skipped[0]}")
 
 
-def _size_text(plane: NDArray) -> str:
-    height, width = plane.shape
-    return f"{height} x {width}"
+def geometry_of(picture: Radiograph, config: DataConfig) -> Geometry:
+    """How the square of a picture comes about."""
+    height, width = picture.pixels.shape
+    return Geometry(height=height, width=width, framing=config.framing, spacing_mm=picture.spacing_mm)
 
 
-def _stack(planes: Sequence[NDArray]) -> Tensor:
-    return torch.stack([torch.from_numpy(plane) for plane in planes])
+def _image_of(sample: PairSample | ImageSample) -> Tensor:
+    return sample.image if isinstance(sample, ImageSample) else sample.followup
 
 
-def _with_splits(records: list[_RecordT], config: DataConfig) -> list[_RecordT]:
-    if records[0].split is None:
-        drawn = draw_splits(
-            (record.patient_id for record in records),
-            val_fraction=config.val_fraction,
-            test_fraction=config.test_fraction,
-            seed=config.split_seed,
-        )
-        return [replace(record, split=drawn[record.patient_id]) for record in records]
-    split_of: dict[str, str | None] = {}
-    for record in records:
-        if split_of.setdefault(record.patient_id, record.split) != record.split:
-            raise DataError(
-                f"{config.path}: patient {record.patient_id!r} is in the splits "
-                f"{split_of[record.patient_id]} and {record.split}; keep everything of a patient in one split"
-            )
-    return records
+def _maybe_skipping(dataset: Dataset[SampleT], config: DataConfig, split: str) -> Dataset[SampleT]:
+    if config.on_error == "raise":
+        return dataset
+    return SkipUnreadable(dataset, stand_ins_count=split == "train")
 
 
-def _of_split(records: Sequence[_RecordT], split: str, path: Path) -> list[_RecordT]:
+def _with_splits(records: RecordTable[RecordT], config: DataConfig) -> RecordTable[RecordT]:
+    return split_by_patient(
+        records,
+        place=str(config.path),
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.split_seed,
+    )
+
+
+def _require_split(split: str) -> None:
     if split not in SPLITS:
         raise ValueError(f"{split!r} is no split; it must be one of {', '.join(SPLITS)}")
-    chosen = [record for record in records if record.split == split]
-    if not chosen:
-        found = ", ".join(
-            f"{name} {count}" for name, count in sorted(Counter(r.split for r in records).items())
-        )
+
+
+def _of_split(records: RecordTable[RecordT], split: str, path: Path) -> RecordTable[RecordT]:
+    chosen = records.select("split", split)
+    if not len(chosen):
+        found = ", ".join(f"{name} {count}" for name, count in sorted(records.counts("split").items()))
         raise DataError(f"{path} has nothing in the split {split} (found {found}); add some patients to it")
     return chosen

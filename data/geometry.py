@@ -2,55 +2,89 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from .config import Framing
 
-def _resize(images: Tensor, height: int, width: int) -> Tensor:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """How a radiograph became a square: all that is needed to map a result back onto it."""
+
+    height: int
+    """Rows of the radiograph's file."""
+    width: int
+    """Columns of the radiograph's file."""
+    framing: Framing = "pad"
+    """How it was made square."""
+    spacing_mm: tuple[float, float] | None = None
+    """Distance between rows and between columns of the file in mm; None where the file names none."""
+
+    def box(self, size: int) -> tuple[int, int, int, int]:
+        """Top, left, height and width that the whole radiograph takes in a square of `size` pixels.
+
+        Cropped, it reaches beyond the square: top or left is negative.
+        """
+        if self.framing == "stretch":
+            return 0, 0, size, size
+        side = max(self.height, self.width) if self.framing == "pad" else min(self.height, self.width)
+        height, width = (max(1, round(length * size / side)) for length in (self.height, self.width))
+        return (size - height) // 2, (size - width) // 2, height, width
+
+
+def resize(images: Tensor, height: int, width: int) -> Tensor:
+    """Resize `[C, H, W]` with antialiasing; bilinear, so that it never leaves the range of the values."""
     if images.shape[-2:] == (height, width):
         return images
-    return interpolate(images, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
+    size = (height, width)
+    return interpolate(images[None], size=size, mode="bilinear", align_corners=False, antialias=True)[0]
 
 
-def _content_box(height: int, width: int, size: int) -> tuple[int, int, int, int]:
-    """Top, left, height and width that an image of `height` x `width` takes in a square of `size`."""
-    scale = size / max(height, width)
-    inner_height, inner_width = max(1, round(height * scale)), max(1, round(width * scale))
-    return (size - inner_height) // 2, (size - inner_width) // 2, inner_height, inner_width
+def content_of(image: Tensor, size: int, geometry: Geometry) -> Tensor:
+    """What of an image lies in a square of `size` pixels: `[C, h, w]` with neither side above `size`."""
+    top, left, height, width = geometry.box(size)
+    top, left = max(0, -top), max(0, -left)
+    return resize(image, height, width)[:, top : top + size, left : left + size]
 
 
-def fit_to_square(image: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Resize with antialiasing, keeping the aspect ratio, and pad with zeros to a centred square.
-
-    Bilinear interpolation never leaves the range of the values it mixes.
+def fit_to_square(image: Tensor, size: int, geometry: Geometry | None = None) -> tuple[Tensor, Tensor]:
+    """Resize with antialiasing and make square: padded with zeros, cropped to the centre, or stretched.
 
     Args:
-        image: `[C, H, W]` float; channels share the geometry, so a pair and its target stay aligned.
+        image: `[C, H, W]` float; channels share the geometry, so an image and its target stay aligned.
         size: side of the square, in pixels.
+        geometry: of the file the image comes from, of which `image` may be a smaller copy; by default the
+            image itself, padded.
 
     Returns:
         The square image `[C, size, size]`, and `valid` `[1, size, size]` float32, 1 where the image lies
         and 0 in the padding.
     """
-    top, left, height, width = _content_box(image.shape[-2], image.shape[-1], size)
+    geometry = geometry or Geometry(height=image.shape[-2], width=image.shape[-1])
+    content = content_of(image, size, geometry)
+    height, width = content.shape[-2:]
+    top, left = (size - height) // 2, (size - width) // 2
     border = (left, size - width - left, top, size - height - top)
-    square = pad(_resize(image[None], height, width)[0], border)
-    valid = pad(torch.ones(1, height, width, device=image.device), border)
-    return square, valid
+    return pad(content, border), pad(torch.ones(1, height, width, device=image.device), border)
 
 
-def restore_from_square(square: Tensor, height: int, width: int) -> Tensor:
+def restore_from_square(square: Tensor, geometry: Geometry) -> Tensor:
     """Undo `fit_to_square`: a map of the square network input in the size of the file it came from.
+
+    What was cropped away is zero: nothing is known of it.
 
     Args:
         square: `[C, size, size]`.
-        height: rows of the original image.
-        width: columns of the original image.
+        geometry: of the file.
 
     Returns:
-        `[C, height, width]`.
+        `[C, geometry.height, geometry.width]`.
     """
-    top, left, inner_height, inner_width = _content_box(height, width, square.shape[-1])
-    content = square[:, top : top + inner_height, left : left + inner_width]
-    return _resize(content[None], height, width)[0]
+    size = square.shape[-1]
+    top, left, height, width = geometry.box(size)
+    content = pad(square, (-left, left + width - size, -top, top + height - size))
+    return resize(content, geometry.height, geometry.width)

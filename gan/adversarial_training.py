@@ -1,6 +1,7 @@
 """The adversarial stage: data, networks, objective and optimisers put together, run, and judged."""
 
 import math
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from data.randomness import fold_seed
 from gan.assemble import adversarial_state, channels_last
 from gan.config import AdversarialConfig
 from gan.logs import RunLog
-from gan.loop import EpochSampler, Stage, steps_per_epoch, total_steps, train, train_loader
+from gan.loop import Stage, steps_per_epoch, total_steps, train, train_loader
 from gan.metrics import ChangeMaps, change_table
 from gan.models import (
     build_discriminator,
@@ -35,7 +36,6 @@ from gan.start import (
     build_splits,
     choose_cases,
     eval_loader,
-    labels,
     open_run,
     parameter_count,
     run_identity,
@@ -73,9 +73,8 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     objective = build_objective(config, encoder, accelerator.device)
     splits = build_splits(config, build_pairs)
     state = adversarial_state(accelerator, config, generator, discriminator, objective)
-    sampler = EpochSampler(len(splits["train"]), config.seed)
-    loader, val_loader, test_loader = accelerator.prepare(
-        train_loader(splits["train"], sampler, collate_pairs, config),
+    loader, order = train_loader(accelerator, splits["train"], collate_pairs, config)
+    val_loader, test_loader = accelerator.prepare(
         eval_loader(splits["val"], collate_pairs, config),
         eval_loader(splits["test"], collate_pairs, config),
     )
@@ -89,8 +88,8 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
         f"discriminator {parameter_count(discriminator)}"
     )
     cases = choose_cases(splits["val"], config.grid_cases)
-    stage = _stage(config, state, val_loader, cases, run, total_steps(loader, config))
-    train(accelerator, config, run, log, loader, sampler, progress, stage)
+    stage = _stage(config, state, val_loader, cases, run, log, total_steps(loader, config))
+    train(accelerator, config, run, log, loader, order, progress, stage)
     epoch = math.ceil(progress.step / steps_per_epoch(loader, config))
     _finish(config, state, test_loader, run, log, step=progress.step, epoch=epoch)
     accelerator.end_training()
@@ -103,6 +102,7 @@ def _stage(
     val_loader: DataLoader[Any],
     cases: list[Any],
     run: RunDir,
+    log: RunLog,
     total: int,
 ) -> Stage:
     accelerator = state.accelerator
@@ -131,7 +131,7 @@ def _stage(
         prediction = predict(accelerator, average, batch)
         draw_change_grid(
             path,
-            labels=labels(cases),
+            labels=batch.id,
             baseline=batch.baseline,
             followup=batch.followup,
             target=batch.target,
@@ -142,7 +142,7 @@ def _stage(
 
     return Stage(
         step=step,
-        validate=lambda: dict(evaluate(accelerator, average, val_loader, config).summary()),
+        validate=lambda: dict(evaluate(accelerator, average, log.watch(val_loader), config).summary()),
         chooser="average_precision",
         higher_is_better=True,
         draw=draw,
@@ -178,11 +178,12 @@ def judge(discriminator: nn.Module, batch: PairBatch, prediction: Tensor) -> Ten
 
 
 def evaluate(
-    accelerator: Accelerator, generator: nn.Module, loader: DataLoader[Any], config: AdversarialConfig
+    accelerator: Accelerator, generator: nn.Module, batches: Iterable[PairBatch], config: AdversarialConfig
 ) -> ChangeMaps:
     """The change maps of a split, from all processes."""
     maps = ChangeMaps(signed=config.data.change == "signed")
-    for batch in loader:
+    for batch in batches:
+        assert batch.target is not None
         prediction = predict(accelerator, generator, batch)
         valid = torch.ones_like(batch.target) if batch.valid is None else batch.valid
         prediction, target, difference, valid = accelerator.gather_for_metrics(
@@ -206,7 +207,8 @@ def _finish(
     """Numbers of the saved generator on patients never trained on, and the loss curves."""
     state.accelerator.wait_for_everyone()
     generator = load_generator(run, config).to(state.accelerator.device)
-    report = evaluate(state.accelerator, generator, test_loader, config).report()
+    report = evaluate(state.accelerator, generator, log.watch(test_loader), config).report()
+    log.report_skipped()
     log.write(report, step=step, epoch=epoch, split="test")
     if state.accelerator.is_main_process:
         draw_curves(run.path / "curves.png", run.metrics)

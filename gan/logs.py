@@ -1,14 +1,19 @@
 """What a run writes down: metrics.jsonl, the same in TensorBoard, and lines for the person watching."""
 
+import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from tqdm import tqdm
 
+from data import ImageBatch, PairBatch
 from gan.rundir import RunDir
+
+BatchT = TypeVar("BatchT", PairBatch, ImageBatch)
 
 
 class RunLog:
@@ -24,6 +29,12 @@ class RunLog:
     def __init__(self, accelerator: Accelerator, run: RunDir, *, resumed_at: int | None = None) -> None:
         self._accelerator = accelerator
         self._path = run.metrics
+        self._skipped_path = run.skipped
+        self._skipped: dict[str, None] = {}
+        self._reported: set[str] = set()
+        if resumed_at is not None and run.skipped.is_file():
+            with run.skipped.open(newline="") as file:
+                self._reported.update(row[0] for row in csv.reader(file))
         if accelerator.is_main_process and resumed_at is not None:
             _truncate(self._path, resumed_at)
 
@@ -41,6 +52,29 @@ class RunLog:
                 json.dumps({"split": split, "step": step, "epoch": epoch, **values}, allow_nan=False) + "\n"
             )
         self._accelerator.log(dict(_scalars(values, split)), step=step)
+
+    def note_skipped(self, reasons: Iterable[str]) -> None:
+        """Remember what a batch says of samples that could not be read."""
+        self._skipped.update(dict.fromkeys(reasons))
+
+    def watch(self, batches: Iterable[BatchT]) -> Iterator[BatchT]:
+        """Batches as they come, with what they say of unreadable samples remembered."""
+        for batch in batches:
+            self.note_skipped(batch.skipped)
+            yield batch
+
+    def report_skipped(self) -> None:
+        """Name what was skipped since the last report on any process: a line of skipped.csv for each."""
+        reasons = dict.fromkeys(gather_object(list(self._skipped)))
+        self._skipped = {}
+        new = [reason for reason in reasons if reason not in self._reported]
+        if not new:
+            return
+        self._reported.update(new)
+        if self._accelerator.is_main_process:
+            with self._skipped_path.open("a", newline="") as file:
+                csv.writer(file).writerows([reason] for reason in new)
+        self.say(f"skipped: {len(new)} unreadable, {len(self._reported)} so far, see {self._skipped_path}")
 
     def picture(self, name: str, path: Path, *, step: int) -> None:
         """Show a PNG in TensorBoard."""

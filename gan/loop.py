@@ -2,17 +2,19 @@
 
 import math
 import signal
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from accelerate import Accelerator, skip_first_batches
+from accelerate.data_loader import prepare_data_loader
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, IterableDataset, Sampler
 from tqdm import tqdm
 
 from data.errors import Interrupted, UserError
@@ -101,19 +103,54 @@ class StopSignal:
         return bool(self._accelerator.reduce(flag, reduction="sum").item() > 0)
 
 
+class HasEpoch(Protocol):
+    """What decides the order of the training data, by the epoch it is told."""
+
+    epoch: int
+
+
 def train_loader(
-    dataset: Dataset[Any], sampler: EpochSampler, collate: Callable[[Any], Any], config: StageConfig
-) -> DataLoader[Any]:
-    """The shuffled training data; the last, smaller batch of an epoch is used too."""
-    return DataLoader(
+    accelerator: Accelerator, dataset: Any, collate: Callable[[Any], Any], config: StageConfig
+) -> tuple[DataLoader[Any], HasEpoch]:
+    """The shuffled training data on this process's device, and what is to be told the epoch.
+
+    The last, smaller batch of an epoch is used too, except of streamed data.
+    """
+    pin_memory = torch.cuda.is_available() and not config.cpu
+    if isinstance(dataset, IterableDataset):
+        # It shares itself out among the processes; accelerate would have each of them read everything.
+        streamed = cast(Any, dataset)
+        streamed.configure(rank=accelerator.process_index, world=accelerator.num_processes, seed=config.seed)
+        loader = DataLoader(
+            dataset,
+            batch_size=config.data.batch_size,
+            collate_fn=collate,
+            # Always one process, which reads ahead: in it `datasets` draws another order than outside of it.
+            num_workers=1,
+            prefetch_factor=4,
+            pin_memory=pin_memory,
+            persistent_workers=True,
+        )
+        loader = prepare_data_loader(
+            loader,
+            device=accelerator.device,
+            num_processes=1,
+            process_index=0,
+            put_on_device=True,
+            dispatch_batches=False,
+        )
+        return loader, streamed
+    sampler = EpochSampler(len(dataset), config.seed)
+    loader = DataLoader(
         dataset,
         batch_size=config.data.batch_size,
         sampler=sampler,
         collate_fn=collate,
         num_workers=config.data.workers,
-        pin_memory=torch.cuda.is_available() and not config.cpu,
+        pin_memory=pin_memory,
         persistent_workers=config.data.workers > 0,
     )
+    return accelerator.prepare(loader), sampler
 
 
 def steps_per_epoch(loader: DataLoader[Any], config: StageConfig) -> int:
@@ -133,7 +170,7 @@ def train(
     run: RunDir,
     log: RunLog,
     loader: DataLoader[Any],
-    sampler: EpochSampler,
+    order: HasEpoch,
     progress: Progress,
     stage: Stage,
 ) -> None:
@@ -153,13 +190,16 @@ def train(
         disable=not accelerator.is_main_process,
         dynamic_ncols=True,
     )
+    watch = DataWatch()
     with StopSignal(accelerator) as stop, closing(bar):
         while progress.step < total:
             epoch, done = divmod(progress.step, per_epoch)
             bar.set_description(f"epoch {epoch + 1}/{config.epochs}")
-            sampler.epoch = epoch
+            order.epoch = epoch
             batches = skip_first_batches(loader, done * config.gradient_accumulation) if done else loader
-            for index, batch in enumerate(batches, start=done * config.gradient_accumulation):
+            timed = watch.iterate(batches)
+            for index, batch in enumerate(timed, start=done * config.gradient_accumulation):
+                log.note_skipped(batch.skipped)
                 # Whatever is random inside the networks follows from here, so a resumed run repeats it.
                 torch.manual_seed(fold_seed("step", config.seed, epoch, index, accelerator.process_index))
                 progress.add(stage.step(batch, epoch, progress.step))
@@ -186,6 +226,34 @@ def train(
                     raise Interrupted(
                         f"stopped at step {progress.step} and saved; continue with --resume {run.path}"
                     )
+    log.say(f"waiting for data took {watch.share:.1%} of the time of training")
+
+
+class DataWatch:
+    """How much of the time goes by waiting for the next batch."""
+
+    def __init__(self) -> None:
+        self.waiting = 0.0
+        self.total = 0.0
+
+    def iterate(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The batches, with the clock read before and after each."""
+        iterator = iter(batches)
+        while True:
+            asked = time.perf_counter()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            received = time.perf_counter()
+            yield batch
+            self.waiting += received - asked
+            self.total += time.perf_counter() - asked
+
+    @property
+    def share(self) -> float:
+        """Share of the time between the request for one batch and that for the next."""
+        return self.waiting / self.total if self.total else 0.0
 
 
 def end_epoch(
@@ -199,6 +267,7 @@ def end_epoch(
 ) -> None:
     """Numbers, sample grid, checkpoint; keep the model if it is the best so far."""
     numbers = stage.validate()
+    log.report_skipped()
     require_finite(numbers, run, progress.step)
     log.write(numbers, step=progress.step, epoch=epoch, split="val")
     log.say(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 import numpy as np
 import torch
@@ -38,12 +39,21 @@ class ChangeMaps:
         valid: Tensor | None,
         findings: Sequence[Sequence[str]],
     ) -> None:
-        """Take in one batch; `difference` is followup minus baseline, whose sign magnitudes do not use."""
-        self.prediction += list(prediction.detach().float().cpu())
-        self.target += list(target.float().cpu())
-        self.difference += list((difference if self.signed else difference.abs()).float().cpu())
-        self.valid += list((torch.ones_like(target) if valid is None else valid).bool().cpu())
-        self.findings += list(findings)
+        """Take in one batch; `difference` is followup minus baseline, whose sign magnitudes do not use.
+
+        A pair without a pixel that counts stands in for one that could not be read, and is left out.
+        """
+        valid = torch.ones_like(target) if valid is None else valid
+        counts = [bool(mask.any()) for mask in valid]
+        difference = difference if self.signed else difference.abs()
+        for kept, maps in (
+            (self.prediction, prediction.detach().float().cpu()),
+            (self.target, target.float().cpu()),
+            (self.difference, difference.float().cpu()),
+            (self.valid, valid.bool().cpu()),
+        ):
+            kept += list(compress(maps, counts))
+        self.findings += list(compress(findings, counts))
 
     def report(self) -> dict[str, object]:
         """Numbers of the prediction, of the two baselines, and of both by finding.

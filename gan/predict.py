@@ -24,7 +24,7 @@ class PredictConfig:
     baseline: tyro.conf.Positional[Path]
     """The earlier radiograph."""
     followup: tyro.conf.Positional[Path]
-    """The later radiograph, of the same size."""
+    """The later radiograph."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the map goes: .png (16 bit: 0..65535 is 0..1, signed maps -1..1), .npy or .nii.gz (float32).
     The overlay is written beside it as NAME_overlay.png."""

@@ -5,7 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from data import fit_to_square, read_image, require_equal_sizes, restore_from_square, write_map
+from data import Geometry, fit_to_square, read_radiograph, restore_from_square, write_map
+from data.datasets import geometry_of
 from data.errors import UserError
 from data.files.formats import stem_of
 from gan.config import AdversarialConfig
@@ -20,18 +21,18 @@ def predict_files(
     """Predict one pair with a run's generator and write map and overlay; returns both paths.
 
     Raises:
-        DataError: an image is missing, unreadable or of another size than the other.
+        DataError: an image is missing or unreadable.
         UserError: the run holds no generator, or the output cannot be written.
     """
-    files = {"baseline": baseline, "followup": followup}
-    images = {name: read_image(path) for name, path in files.items()}
-    require_equal_sizes(files, images)
+    pictures = [read_radiograph(path, config.data.intensity) for path in (baseline, followup)]
     device = torch.device("cpu" if cpu or not torch.cuda.is_available() else "cuda")
     generator = load_generator(run, config).to(device)
     change = predict_change(
         generator,
-        torch.from_numpy(images["baseline"])[None].to(device),
-        torch.from_numpy(images["followup"])[None].to(device),
+        torch.from_numpy(pictures[0].pixels)[None].to(device),
+        torch.from_numpy(pictures[1].pixels)[None].to(device),
+        geometry_of(pictures[0], config.data),
+        geometry_of(pictures[1], config.data),
         image_size=config.data.image_size,
     )
     signed = config.data.change == "signed"
@@ -40,25 +41,36 @@ def predict_files(
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_map(output, plane, config.data.change, like=followup)
-        save_overlay(overlay, images["followup"], plane, signed=signed)
+        save_overlay(overlay, pictures[1].pixels, plane, signed=signed)
     except OSError as error:
         raise UserError(f"--output {output}: {error.strerror}; name a file you may write") from error
     return output, overlay
 
 
 @torch.no_grad()
-def predict_change(generator: nn.Module, baseline: Tensor, followup: Tensor, *, image_size: int) -> Tensor:
-    """The change map of one pair in the size of its images.
+def predict_change(
+    generator: nn.Module,
+    baseline: Tensor,
+    followup: Tensor,
+    geometry_baseline: Geometry,
+    geometry_followup: Geometry,
+    *,
+    image_size: int,
+) -> Tensor:
+    """The change map of one pair in the size of its followup.
 
     Args:
         generator: `(baseline, followup) -> change map`, in eval mode.
         baseline: `[1, H, W]` in `[0, 1]`, dense tissue bright.
-        followup: the same size.
+        followup: the same, of any size.
+        geometry_baseline: how the baseline becomes square, as in training.
+        geometry_followup: how the followup does; the map is led back by it.
         image_size: side of the square the generator was trained on, in pixels.
 
     Returns:
         `[1, H, W]`, in `[0, 1]` or, signed, in `[-1, 1]`.
     """
-    pair, _ = fit_to_square(torch.cat([baseline, followup]), image_size)
-    change = generator(pair[None, :1], pair[None, 1:])
-    return restore_from_square(change[0].float(), *followup.shape[-2:])
+    square_baseline, _ = fit_to_square(baseline, image_size, geometry_baseline)
+    square_followup, _ = fit_to_square(followup, image_size, geometry_followup)
+    change = generator(square_baseline[None], square_followup[None])
+    return restore_from_square(change[0].float(), geometry_followup)

@@ -1,6 +1,7 @@
 """The pretraining stage: data, model and optimiser put together, run, and judged."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from gan.assemble import pretrain_state
 from gan.checkpoint import load_best_weights
 from gan.config import PretrainConfig
 from gan.logs import RunLog
-from gan.loop import EpochSampler, Stage, steps_per_epoch, total_steps, train, train_loader
+from gan.loop import Stage, steps_per_epoch, total_steps, train, train_loader
 from gan.masking import patch_masks
 from gan.metrics import ReconstructionErrors, reconstruction_table
 from gan.models import build_reconstruction, load_encoder, save_network
@@ -25,7 +26,6 @@ from gan.start import (
     build_splits,
     choose_cases,
     eval_loader,
-    labels,
     open_run,
     parameter_count,
     run_identity,
@@ -51,9 +51,8 @@ def pretrain(config: PretrainConfig) -> RunDir:
     torch.manual_seed(fold_seed("initialisation", config.seed))
     model = build_reconstruction(config)
     state = pretrain_state(accelerator, config, model)
-    sampler = EpochSampler(len(splits["train"]), config.seed)
-    loader, val_loader, test_loader = accelerator.prepare(
-        train_loader(splits["train"], sampler, collate_images, config),
+    loader, order = train_loader(accelerator, splits["train"], collate_images, config)
+    val_loader, test_loader = accelerator.prepare(
         eval_loader(splits["val"], collate_images, config),
         eval_loader(splits["test"], collate_images, config),
     )
@@ -66,9 +65,10 @@ def pretrain(config: PretrainConfig) -> RunDir:
         val_loader,
         choose_cases(splits["val"], config.grid_cases),
         run,
+        log,
         total_steps(loader, config),
     )
-    train(accelerator, config, run, log, loader, sampler, progress, stage)
+    train(accelerator, config, run, log, loader, order, progress, stage)
     epoch = math.ceil(progress.step / steps_per_epoch(loader, config))
     _finish(config, state, test_loader, run, log, step=progress.step, epoch=epoch)
     accelerator.end_training()
@@ -81,6 +81,7 @@ def _stage(
     val_loader: DataLoader[Any],
     cases: list[Any],
     run: RunDir,
+    log: RunLog,
     total: int,
 ) -> Stage:
     accelerator = state.accelerator
@@ -95,12 +96,12 @@ def _stage(
         mask = masks(batch, config, _EVALUATION)
         reconstruction = _reconstruct(accelerator.unwrap_model(state.model), batch.image, mask)
         draw_reconstruction_grid(
-            path, labels=labels(cases), image=batch.image, mask=mask, reconstruction=reconstruction
+            path, labels=batch.id, image=batch.image, mask=mask, reconstruction=reconstruction
         )
 
     return Stage(
         step=step,
-        validate=lambda: evaluate(accelerator, state.model, val_loader, config, baselines=False),
+        validate=lambda: evaluate(accelerator, state.model, log.watch(val_loader), config, baselines=False),
         chooser="mae",
         higher_is_better=False,
         draw=draw,
@@ -119,14 +120,14 @@ def masks(batch: ImageBatch, config: PretrainConfig, epoch: int) -> Tensor:
 def evaluate(
     accelerator: Accelerator,
     model: nn.Module,
-    loader: DataLoader[Any],
+    batches: Iterable[ImageBatch],
     config: PretrainConfig,
     *,
     baselines: bool,
 ) -> dict[str, float]:
     """Mean absolute error of hidden pixels on a split; with `baselines`, of the two simple fills as well."""
     errors = ReconstructionErrors()
-    for batch in loader:
+    for batch in batches:
         mask = masks(batch, config, _EVALUATION)
         reconstruction = _reconstruct(model, batch.image, mask)
         valid = torch.ones_like(mask) if batch.valid is None else batch.valid.bool()
@@ -156,8 +157,9 @@ def _finish(
     epoch: int,
 ) -> None:
     """Numbers of the best model, whose encoder was saved, on patients never trained on; loss curves."""
-    load_best_weights(run, state.model)
-    errors = evaluate(state.accelerator, state.model, test_loader, config, baselines=True)
+    load_best_weights(run, state.accelerator.unwrap_model(state.model))
+    errors = evaluate(state.accelerator, state.model, log.watch(test_loader), config, baselines=True)
+    log.report_skipped()
     log.write(errors, step=step, epoch=epoch, split="test")
     if state.accelerator.is_main_process:
         encoder = load_encoder(run)  # read back what the next stage will get

@@ -32,6 +32,11 @@ class RunDir:
         return self.path / "split.csv"
 
     @property
+    def skipped(self) -> Path:
+        """What could not be read and was left out, one reason a line, `skipped.csv`."""
+        return self.path / "skipped.csv"
+
+    @property
     def samples(self) -> Path:
         """One PNG an epoch, `samples/`."""
         return self.path / "samples"

@@ -3,7 +3,7 @@
 import csv
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -13,7 +13,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from data import SPLITS, prepare
+from data import SPLITS, render_embedded
 from data.config import DataConfig
 from data.errors import UserError
 from gan.checkpoint import load_checkpoint, newest_checkpoint
@@ -61,17 +61,17 @@ def build_splits(config: StageConfig, build: Callable[[DataConfig, str], Dataset
     One process goes first, so that data that is rendered is there for the others.
     """
     with PartialState(cpu=config.cpu).main_process_first():
-        prepare(config.data)
+        render_embedded(config.data)
         return {split: build(config.data, split) for split in SPLITS}
 
 
 def write_splits(run: RunDir, splits: Splits) -> None:
-    """Which patient is in which split, as split.csv."""
+    """Which patient is in which split, as split.csv; of streamed training data nobody knows in advance."""
     with run.split.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("patient_id", "split"))
         for split, dataset in splits.items():
-            writer.writerows((patient, split) for patient in dataset.patients)
+            writer.writerows((patient, split) for patient in dataset.patients or ())
 
 
 def eval_loader(dataset: Dataset[Any], collate: Callable[[Any], Any], config: StageConfig) -> DataLoader[Any]:
@@ -128,7 +128,10 @@ def open_run(
         f"preset {config.preset}, {config.data.image_size} px, "
         f"{device}, processes: {accelerator.num_processes}"
     )
-    counts = ", ".join(f"{len(dataset.patients)} {split}" for split, dataset in splits.items())
+    counts = ", ".join(
+        f"{'unknown (streamed)' if dataset.patients is None else len(dataset.patients)} {split}"
+        for split, dataset in splits.items()
+    )
     log.say(f"patients: {counts}")
     return log
 
@@ -140,6 +143,8 @@ def choose_cases(dataset: Any, count: int) -> list[Any]:
     ranked: list[tuple[int, int, int, Any]] = []
     for index in order[: 8 * count]:
         sample = dataset[index]
+        if sample.skipped:
+            continue
         findings = tuple(getattr(sample, "findings", ()))
         ranked.append((seen[findings], len(ranked), index, sample))
         seen[findings] += 1
@@ -155,6 +160,7 @@ def run_identity(config: StageConfig, loader: DataLoader[Any], splits: Splits) -
         "the number of batches an epoch": len(loader),
         "--gradient-accumulation": config.gradient_accumulation,
         "--data.path": str(config.data.path),
+        "--data.prepared": str(config.data.prepared),
         "--data.image-size": config.data.image_size,
         "--data.change": config.data.change,
     }
@@ -163,8 +169,3 @@ def run_identity(config: StageConfig, loader: DataLoader[Any], splits: Splits) -
 def parameter_count(model: nn.Module) -> str:
     """Parameters, in millions."""
     return f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} M parameters"
-
-
-def labels(samples: Sequence[Any]) -> list[str]:
-    """What a grid writes beside its rows."""
-    return [sample.id for sample in samples]

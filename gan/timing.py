@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from accelerate import Accelerator
 
-from data import ImageBatch, PairBatch, augment_images, augment_pairs
+from data import Geometry, ImageBatch, PairBatch, augment_images, augment_pairs
 from gan.assemble import adversarial_state, channels_last, pretrain_state
 from gan.config import AdversarialConfig, Preset, PretrainConfig, adversarial_preset, pretrain_preset
 from gan.masking import patch_masks
@@ -93,7 +93,9 @@ def adversarial_pieces(
         ema_update(state, config.ema_decay)
 
     def predict() -> object:
-        return predict_change(state.ema.module, baseline[0], followup[0], image_size=config.data.image_size)
+        size = config.data.image_size
+        geometry = Geometry(height=size, width=size)
+        return predict_change(state.ema.module, baseline[0], followup[0], geometry, geometry, image_size=size)
 
     return len(batch), transform, step, predict
 

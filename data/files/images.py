@@ -1,46 +1,71 @@
-"""Image files -> grey float arrays: PNG, JPEG, TIFF in 8 and 16 bit, NPY and NIfTI.
+"""Radiographs and change maps in every format -> float arrays; the one door to the decoders.
 
-Intensities are scaled by what a file can hold, never by what it happens to hold: the two images of a pair
-stay comparable.
+The decoders are imported for the formats that are read: who has no DICOM needs no pydicom.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.config import Change
+from data.config import Change, Intensity
 from data.errors import DataError
 
-from .formats import require_readable, suffix_of
+from .formats import (
+    ARRAY_SUFFIXES,
+    NIFTI_SUFFIXES,
+    RASTER_SUFFIXES,
+    is_dicom_name,
+    require_readable,
+    suffix_of,
+)
+from .intensity import change_of, grey_of
+from .plane import StoredPlane
+from .quiet import quiet
 
-Array = NDArray[Any]
+
+@dataclass(frozen=True, kw_only=True)
+class Radiograph:
+    """One radiograph."""
+
+    pixels: NDArray[np.float32]
+    """`[H, W]` in `[0, 1]`, dense tissue bright."""
+    spacing_mm: tuple[float, float] | None
+    """Distance between rows and between columns, in mm; None where the file names none."""
 
 
-def read_image(path: Path) -> NDArray[np.float32]:
-    """Read a radiograph as float32 `[H, W]` in `[0, 1]`.
+def read_radiograph(path: Path, intensity: Intensity = "dicom") -> Radiograph:
+    """Read a radiograph: DICOM, PNG, JPEG, TIFF, NPY, NPZ or NIfTI, by its suffix.
 
-    Integers are divided by the largest value of their type (255, 65535; 32767 for signed 16 bit). Floats
-    must lie in `[0, 1]` already. Colour is accepted only where all channels are equal.
-
-    NIfTI stores columns first: array axis 0 runs along the image's width and axis 1 along its height, from
-    the upper left, as longitudinal pipelines write radiographs. The affine is not consulted.
+    A file without a suffix, or with an unknown one, is read as DICOM. Warnings of the libraries are kept off
+    the terminal.
 
     Args:
-        path: the file; its suffix says which format it is.
+        path: the file.
+        intensity: how stored values become grey. `dicom`: DICOM files by their modality LUT and VOI LUT or
+            window (`data.files.grayscale`); DICOM without VOI, and every other file, by what the bit depth
+            can hold: unsigned integers are divided by 255, 65535 (or 2**bits - 1), signed ones by 127,
+            32767; floats must lie in `[0, 1]`. `range`: DICOM files by their bit depth, too. `percentile`:
+            the image's own 0.5th and 99.5th percentile are 0 and 1; values of any range and type are taken.
 
     Raises:
-        DataError: the file is missing, unreadable, in colour, not two-dimensional or out of range.
+        DataError: the file is missing, damaged, larger than 64 megapixels, in colour, not one grey plane, out
+            of range, or, for percentiles, flat.
     """
-    pixels = _read_grey(path)
-    values = _scale_unsigned(pixels, path) if pixels.dtype.kind in "iub" else pixels.astype(np.float32)
-    _require_range(
-        values, path, 0.0, 1.0, "an image", "rescale it, or store it as unsigned 8 or 16 bit integers"
-    )
-    return values
+    with quiet():
+        return _read_radiograph(path, intensity)
+
+
+def read_image(path: Path, intensity: Intensity = "dicom") -> NDArray[np.float32]:
+    """The pixels of a radiograph, `[H, W]` in `[0, 1]`; see `read_radiograph`.
+
+    Raises:
+        DataError: see `read_radiograph`.
+    """
+    return read_radiograph(path, intensity).pixels
 
 
 def read_target(path: Path, change: Change) -> NDArray[np.float32]:
@@ -51,103 +76,65 @@ def read_target(path: Path, change: Change) -> NDArray[np.float32]:
     where it is not.
 
     Args:
-        path: the file; see `read_image` for formats and NIfTI's orientation.
+        path: the file, in any format but DICOM; NIfTI is oriented as radiographs are.
         change: what the map means.
 
     Raises:
-        DataError: the file is missing, unreadable, in colour, not two-dimensional or out of range.
+        DataError: the file is missing, damaged, DICOM, in colour, not two-dimensional or out of range.
     """
-    pixels = _read_grey(path)
-    if change == "magnitude":
-        values = _scale_unsigned(pixels, path) if pixels.dtype.kind in "iub" else pixels.astype(np.float32)
-        remedy = "rescale it, or set the data's change to signed if its sign means something"
-        _require_range(values, path, 0.0, 1.0, "a change magnitude", remedy)
-    else:
-        values = _scale_signed(pixels, path) if pixels.dtype.kind in "iub" else pixels.astype(np.float32)
-        _require_range(values, path, -1.0, 1.0, "a signed change map", "rescale it")
-    return values
+    if is_dicom_name(path):
+        raise DataError(f"{path} is no format of change maps; store PNG, TIFF, NPY, NPZ or NIfTI")
+    with quiet():
+        return change_of(_decode(path), path, change)
 
 
-def _read_grey(path: Path) -> Array:
-    """Decode a file to `[H, W]` in the type it is stored in."""
+def _read_radiograph(path: Path, intensity: Intensity) -> Radiograph:
+    if not is_dicom_name(path):
+        plane = _decode(path)
+        return Radiograph(pixels=grey_of(plane, path, intensity), spacing_mm=plane.spacing_mm)
+    _require_file(path)
+    try:
+        from .dicom import read_dicom
+        from .grayscale import grey_of_dicom
+
+        image = read_dicom(path)
+        return Radiograph(pixels=grey_of_dicom(image, path, intensity), spacing_mm=image.spacing_mm)
+    except DataError:
+        raise
+    except Exception as error:  # decoders raise whatever they please on a damaged file
+        raise _unreadable(path, "DICOM") from error
+
+
+def _decode(path: Path) -> StoredPlane:
+    """Decode any file but DICOM."""
     require_readable(path)
+    _require_file(path)
+    suffix = suffix_of(path)
+    try:
+        if suffix in RASTER_SUFFIXES:
+            from .raster import read_raster
+
+            return read_raster(path)
+        if suffix in ARRAY_SUFFIXES:
+            from .arrays import read_array
+
+            return read_array(path)
+        assert suffix in NIFTI_SUFFIXES
+        from .nifti import read_nifti
+
+        return read_nifti(path)
+    except DataError:
+        raise
+    except Exception as error:  # decoders raise whatever they please on a damaged file
+        raise _unreadable(path, suffix.removeprefix(".").upper()) from error
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give a file")
     if not path.is_file():
         raise DataError(f"{path} does not exist; check the path")
-    try:
-        pixels = _decode(path)
-    except Exception as error:  # decoders raise whatever they please on a damaged file
-        kind = suffix_of(path).removeprefix(".").upper()
-        raise DataError(f"{path} cannot be read as {kind}; replace it with an intact file") from error
-    if pixels.dtype.kind not in "biuf":
-        raise DataError(f"{path} holds values of type {pixels.dtype}; store integers or floats")
-    if pixels.size == 0:
-        raise DataError(f"{path} holds no pixels; replace it with an intact file")
-    return _to_plane(pixels, path)
 
 
-def _decode(path: Path) -> Array:
-    suffix = suffix_of(path)
-    if suffix == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False))
-    if suffix in (".nii", ".nii.gz"):
-        import nibabel
-
-        return np.asanyarray(nibabel.load(path).dataobj).T
-    from skimage.io import imread
-
-    return np.asarray(imread(path))
-
-
-def _to_plane(pixels: Array, path: Path) -> Array:
-    """`[H, W]` of an array that is one plane, one plane with axes of length 1, or grey stored as colour."""
-    if pixels.ndim > 2:
-        channels = pixels.shape[-1]
-        is_colour = pixels.ndim == 3 and channels in (3, 4) and suffix_of(path) not in (".nii", ".nii.gz")
-        if is_colour:
-            return _grey_of_equal_channels(pixels, path)
-        pixels = pixels.reshape([length for length in pixels.shape if length != 1])
-    if pixels.ndim != 2:
-        raise DataError(f"{path} has the shape {pixels.shape}; store a single grey image of height x width")
-    return pixels
-
-
-def _grey_of_equal_channels(pixels: Array, path: Path) -> Array:
-    colour, alpha = pixels[..., :3], pixels[..., 3:]
-    if (colour != colour[..., :1]).any() or (alpha != alpha[:1, :1]).any():
-        raise DataError(f"{path} is in colour; convert it to greyscale without transparency")
-    return colour[..., 0]
-
-
-def _largest_of(pixels: Array, path: Path) -> int:
-    if pixels.dtype == bool:
-        return 1
-    if pixels.dtype.itemsize > 2:
-        raise DataError(
-            f"{path} holds {pixels.dtype} values, whose full range no image fills; "
-            "store it as 8 or 16 bit integers, or as floats"
-        )
-    return int(np.iinfo(pixels.dtype).max)
-
-
-def _scale_unsigned(pixels: Array, path: Path) -> NDArray[np.float32]:
-    return pixels.astype(np.float32) / np.float32(_largest_of(pixels, path))
-
-
-def _scale_signed(pixels: Array, path: Path) -> NDArray[np.float32]:
-    """Integers to `[-1, 1]`; the one value below `-1` that two's complement has becomes `-1`."""
-    largest = _largest_of(pixels, path)
-    if pixels.dtype.kind != "i":
-        largest //= 2
-        pixels = pixels.astype(np.float32) - np.float32(largest + 1)
-    return np.maximum(pixels.astype(np.float32) / np.float32(max(largest, 1)), np.float32(-1))
-
-
-def _require_range(
-    values: NDArray[np.float32], path: Path, low: float, high: float, what: str, remedy: str
-) -> None:
-    found_low, found_high = float(values.min()), float(values.max())
-    if not (low <= found_low and found_high <= high):  # written so that NaN is refused
-        raise DataError(
-            f"{path} ranges over [{found_low:.4g}, {found_high:.4g}]; "
-            f"{what} must lie in [{low:g}, {high:g}]: {remedy}"
-        )
+def _unreadable(path: Path, kind: str) -> DataError:
+    return DataError(f"{path} cannot be read as {kind}; replace it with an intact file")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from data.config import Change
 
-from .formats import suffix_of
+from .formats import NIFTI_SUFFIXES, suffix_of
 
 WRITABLE = (".png", ".npy", ".nii", ".nii.gz")
 
@@ -24,7 +24,8 @@ def write_map(path: Path, values: NDArray[np.float32], change: Change, *, like: 
         path: where to; its suffix is one of `WRITABLE`.
         values: the map, in `[0, 1]` or, signed, in `[-1, 1]`.
         change: what the values mean.
-        like: the radiograph the map belongs to; a NIfTI map takes the axes and the affine of a NIfTI one.
+        like: the radiograph the map belongs to; a NIfTI map takes the axes and the affine of a NIfTI one,
+            and lies on its pixels.
     """
     suffix = suffix_of(path)
     assert suffix in WRITABLE
@@ -42,8 +43,20 @@ def write_map(path: Path, values: NDArray[np.float32], change: Change, *, like: 
 def _write_nifti(path: Path, values: NDArray[np.float32], like: Path | None) -> None:
     import nibabel
 
-    pixels, affine = values.T, np.eye(4)  # a NIfTI array runs along the width first
-    if like is not None and suffix_of(like) in (".nii", ".nii.gz"):
-        source = nibabel.load(like)
-        pixels, affine = pixels.reshape(source.shape), source.affine
-    nibabel.save(nibabel.Nifti1Image(pixels, affine), path)
+    if like is None or suffix_of(like) not in NIFTI_SUFFIXES:
+        # A NIfTI array runs along the width first.
+        nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), path)
+        return
+    from .nifti import layout_of, read_header
+
+    source = read_header(like)
+    image = nibabel.Nifti1Image(layout_of(source, like).from_plane(values), None)
+    header = image.header
+    header.set_zooms(source.get_zooms())
+    header.set_xyzt_units(*source.get_xyzt_units())
+    # Only the geometry is taken over: a header has room for names.
+    if code := int(source["qform_code"]):
+        header.set_qform(source.get_qform(), code)
+    if code := int(source["sform_code"]):
+        header.set_sform(source.get_sform(), code)
+    nibabel.save(image, path)

@@ -17,7 +17,7 @@ from data.config import SPLITS
 from data.errors import DataError
 from data.files.formats import READABLE, require_readable, stem_of, suffix_of, without_suffix
 
-from .records import ImageRecord, PairRecord, images_of_pairs, unique_ids
+from .records import ImageRecord, PairRecord, RecordTable, images_of_pairs, unique_ids
 
 _LAYOUTS = (
     "baseline/ followup/ target/ with equal file names, or CASE/PAIR/{prior,current,diff_map}.nii.gz, "
@@ -25,7 +25,7 @@ _LAYOUTS = (
 )
 
 
-def pairs_in_folder(root: Path) -> list[PairRecord]:
+def pairs_in_folder(root: Path) -> RecordTable[PairRecord]:
     """Records of the pairs in one of the two layouts of pairs, sorted by name.
 
     Raises:
@@ -34,17 +34,28 @@ def pairs_in_folder(root: Path) -> list[PairRecord]:
     records = _find_pairs(root)
     if not records:
         raise DataError(f"{root} holds no pairs; arrange them as {_LAYOUTS}")
-    return records
+    return RecordTable.of(PairRecord, records)
 
 
-def images_in_folder(root: Path) -> list[ImageRecord]:
+def images_in_folder(root: Path) -> RecordTable[ImageRecord]:
     """Records of the images at any depth, sorted by name; of a layout of pairs, both images of each pair.
 
     Raises:
         DataError: there are none, or a pair is incomplete.
     """
     pairs = _find_pairs(root)
-    return images_of_pairs(pairs) if pairs else _find_images(root)
+    if pairs:
+        return images_of_pairs(RecordTable.of(PairRecord, pairs))
+    return RecordTable.of(ImageRecord, _find_images(root))
+
+
+def is_folder_of_pairs(root: Path) -> bool:
+    """Whether a folder is in one of the two layouts of pairs.
+
+    Raises:
+        DataError: a pair is incomplete.
+    """
+    return bool(_find_pairs(root))
 
 
 def _find_pairs(root: Path) -> list[PairRecord]:

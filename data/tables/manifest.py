@@ -1,117 +1,254 @@
-"""CSV manifests -> records. Paths in a manifest are relative to it.
+"""Manifests (CSV or Parquet) -> records. Paths in a manifest are relative to it.
 
-- Pairs: `patient_id, baseline, followup`, and optionally `target`, `target_baseline` (the same change in the
-  baseline's geometry) and `split`. A target may be left empty.
-- Images: `patient_id, image`, and optionally `split`.
+- Pairs: `patient_id, baseline, followup`, and optionally `id`, `target`, `target_baseline` (the same change
+  in the baseline's geometry), `split`, `view`, `days` (between the two) and `findings` (joined by `+`). A
+  target may be left empty.
+- Images: `patient_id, image`, and optionally `id`, `split` and `view`.
+
+Rows stay Arrow columns from the file to the record, so that a million of them is no burden.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Hashable, Sequence
+import os
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from data.config import SPLITS
-from data.errors import DataError
+from data.errors import DataError, first_line
 from data.files.formats import require_readable, without_suffix
 
-from .records import ImageRecord, PairRecord, images_of_pairs, unique_ids
+from .records import (
+    IMAGE_FILES,
+    PAIR_FILES,
+    ImageRecord,
+    PairRecord,
+    RecordTable,
+    codes_of,
+    images_of_pairs,
+    unique_ids,
+)
 
 _REQUIRED = {"pairs": ("patient_id", "baseline", "followup"), "images": ("patient_id", "image")}
-_OPTIONAL = {"pairs": ("target", "target_baseline", "split"), "images": ("split",)}
-_FILES = ("baseline", "followup", "target", "target_baseline", "image")
+_OPTIONAL = {
+    "pairs": ("id", "target", "target_baseline", "split", "view", "days", "findings"),
+    "images": ("id", "split", "view"),
+}
+SUFFIXES = (".csv", ".parquet")
 
 
-def pairs_in_manifest(path: Path) -> list[PairRecord]:
+class Missing(NamedTuple):
+    """A file that a manifest names and that is not there, or is no radiograph by its name."""
+
+    line: int
+    column: str
+    path: Path
+    reason: str
+
+
+def pairs_in_manifest(path: Path, *, check_files: bool = True) -> RecordTable[PairRecord]:
     """Records of a manifest of pairs, in its order.
 
+    Args:
+        path: the manifest.
+        check_files: refuse a manifest that names a file which is not there.
+
     Raises:
         DataError: naming the manifest, the line and what is wrong with it.
     """
-    table = _read_table(path)
-    if table.kind != "pairs":
+    kind, columns = _read_table(path)
+    if kind != "pairs":
         raise DataError(f"{path} lists single images; pairs need the columns {', '.join(_REQUIRED['pairs'])}")
-    return _pairs(table)
+    return _checked(path, _pairs(path, columns), check_files)
 
 
-def images_in_manifest(path: Path) -> list[ImageRecord]:
+def images_in_manifest(path: Path, *, check_files: bool = True) -> RecordTable[ImageRecord]:
     """Records of a manifest of images, or of both images of every pair in one of pairs.
 
-    Raises:
-        DataError: naming the manifest, the line and what is wrong with it.
+    The arguments and errors are those of `pairs_in_manifest`.
     """
-    table = _read_table(path)
-    return _images(table) if table.kind == "images" else images_of_pairs(_pairs(table))
+    kind, columns = _read_table(path)
+    if kind == "images":
+        return _checked(path, _images(path, columns), check_files)
+    return images_of_pairs(_checked(path, _pairs(path, columns), check_files))
 
 
-class _Row(NamedTuple):
-    line: int
-    cells: dict[str, str]  # by column; empty optional cells are absent
+def kind_of_manifest(path: Path) -> str:
+    """Whether a manifest lists `pairs` or `images`; only its header is looked at.
+
+    Raises:
+        DataError: it is neither.
+    """
+    _require_manifest(path)
+    return _kind_of(path, _column_names(path))
 
 
-class _Table(NamedTuple):
-    path: Path
-    kind: str
-    rows: list[_Row]
+def missing_files(path: Path, records: RecordTable) -> Iterator[Missing]:
+    """Files of a manifest that are not there or in no readable format, in the order of columns and rows."""
+    # One listing answers for all files of a folder; a manifest names neighbours one after the other.
+    names_in = lru_cache(maxsize=4096)(_names_in)
+    for column in (*PAIR_FILES, *IMAGE_FILES):
+        if column not in records.columns.column_names:
+            continue
+        for row, cell in enumerate(records.columns.column(column).to_pylist()):
+            if cell is None:
+                continue
+            folder, slash, name = cell.rpartition("/")
+            if name not in names_in(os.path.join(records.folder, folder + slash)):  # noqa: PTH118 (a million times)
+                full = records.folder / cell
+                yield Missing(_line(path, row), column, full, "does not exist")
+            elif reason := _refusal(name):
+                yield Missing(_line(path, row), column, records.folder / cell, reason)
 
 
-def _pairs(table: _Table) -> list[PairRecord]:
-    rows = table.rows
-    _refuse_repeated(table, [(cells["baseline"], cells["followup"]) for _, cells in rows])
-    names = [without_suffix(cells["followup"]) for _, cells in rows]
-    full_names = [f"{cells['followup']} since {cells['baseline']}" for _, cells in rows]
-    folder = table.path.parent
-    return [
-        PairRecord(
-            id=name,
-            patient_id=cells["patient_id"],
-            baseline=folder / cells["baseline"],
-            followup=folder / cells["followup"],
-            target=folder / cells["target"] if "target" in cells else None,
-            target_baseline=folder / cells["target_baseline"] if "target_baseline" in cells else None,
-            split=cells.get("split"),
-        )
-        for name, (_, cells) in zip(unique_ids(names, full_names), rows, strict=True)
-    ]
+def _checked(path: Path, records: RecordTable, check_files: bool) -> RecordTable:
+    for missing in missing_files(path, records) if check_files else ():
+        if missing.reason == "does not exist":
+            raise DataError(
+                f"{path} line {missing.line}: the {missing.column} {missing.path} does not exist; "
+                "paths are relative to the manifest"
+            )
+        raise DataError(f"{path} line {missing.line}: {missing.reason}")
+    return records
 
 
-def _images(table: _Table) -> list[ImageRecord]:
-    full_names = [cells["image"] for _, cells in table.rows]
-    _refuse_repeated(table, full_names)
-    names = [without_suffix(name) for name in full_names]
-    return [
-        ImageRecord(
-            id=name,
-            patient_id=cells["patient_id"],
-            image=table.path.parent / cells["image"],
-            split=cells.get("split"),
-        )
-        for name, (_, cells) in zip(unique_ids(names, full_names), table.rows, strict=True)
-    ]
+def _refusal(name: str) -> str | None:
+    try:
+        require_readable(name)
+    except DataError as error:
+        return str(error)
+    return None
 
 
-def _read_table(path: Path) -> _Table:
-    if path.suffix.lower() == ".parquet":
-        raise DataError(f"{path} is Parquet, which is not read yet; save the manifest as CSV")
+def _names_in(folder: str) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(folder or "."))  # noqa: PTH208 (names, not a million paths)
+    except OSError:
+        return frozenset()
+
+
+def _pairs(path: Path, columns: pa.Table) -> RecordTable[PairRecord]:
+    baselines, followups = columns.column("baseline"), columns.column("followup")
+    _refuse_repeated(path, codes_of(followups).astype(np.int64) << 32 | codes_of(baselines))
+    if "id" not in columns.column_names:
+        cells = followups.to_pylist()
+        names = [without_suffix(cell) for cell in cells]
+        full_names = [
+            f"{followup} since {baseline}"
+            for followup, baseline in zip(cells, baselines.to_pylist(), strict=True)
+        ]
+        columns = columns.append_column("id", pa.array(unique_ids(names, full_names)))
+    return RecordTable(PairRecord, columns, path.parent)
+
+
+def _images(path: Path, columns: pa.Table) -> RecordTable[ImageRecord]:
+    _refuse_repeated(path, codes_of(columns.column("image")))
+    if "id" not in columns.column_names:
+        full_names = columns.column("image").to_pylist()
+        names = unique_ids([without_suffix(name) for name in full_names], full_names)
+        columns = columns.append_column("id", pa.array(names))
+    return RecordTable(ImageRecord, columns, path.parent)
+
+
+def _require_manifest(path: Path) -> None:
     if not path.exists():
-        raise DataError(f"{path} does not exist; give a CSV manifest or a folder")
-    if path.suffix.lower() != ".csv":
-        raise DataError(f"{path} is neither a folder nor a CSV manifest; give one of the two")
+        raise DataError(f"{path} does not exist; give a CSV or Parquet manifest or a folder")
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path} is neither a folder nor a CSV or Parquet manifest; give one of them")
+
+
+def _read_table(path: Path) -> tuple[str, pa.Table]:
+    """What the rows are, and their cells: trimmed strings, null where empty, rows of nothing left out."""
+    _require_manifest(path)
+    names = _column_names(path)
+    kind = _kind_of(path, names)
+    columns = _cells(path, names)
+    columns = pa.table({name: _trimmed(columns.column(index)) for index, name in enumerate(names)})
+    empty = np.logical_and.reduce([column.is_null().to_numpy() for column in columns.columns])
+    columns = columns.filter(pa.array(~empty))
+    if not len(columns):
+        raise DataError(f"{path} has no rows below its header; list at least one of the {kind}")
+    for name in names:
+        if columns.column(name).null_count == len(columns) and name not in _REQUIRED[kind]:
+            columns = columns.drop_columns([name])
+    _require_values(path, kind, columns)
+    return kind, columns
+
+
+def _column_names(path: Path) -> list[str]:
+    if path.suffix.lower() == ".parquet":
+        import pyarrow.parquet as pq
+
+        try:
+            return list(pq.read_schema(path).names)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(path, error) from error
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            columns = [name.strip() for name in next(reader, [])]
-            lines = [(reader.line_num, line) for line in reader if any(line)]
+            return [name.strip() for name in next(csv.reader(file), [])]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read ({error}); save the manifest as UTF-8 CSV") from error
-    kind = _kind_of(path, columns)
-    if not lines:
-        raise DataError(f"{path} has no rows below its header; list at least one of the {kind}")
-    rows = [_parse_row(path, kind, columns, number, line) for number, line in lines]
-    _require_one_naming_of_splits(path, rows)
-    _require_files(path, rows)
-    return _Table(path, kind, rows)
+        raise _unreadable(path, error) from error
+
+
+def _cells(path: Path, names: Sequence[str]) -> pa.Table:
+    """The cells below the header, as strings."""
+    try:
+        if path.suffix.lower() == ".parquet":
+            import pyarrow.parquet as pq
+
+            table = pq.read_table(path)
+            return table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
+        import pyarrow.csv as pc_csv
+
+        keys = [str(index) for index in range(len(names))]
+        # The first row is skipped, not read as names: a name may have blanks around it.
+        return pc_csv.read_csv(
+            path,
+            pc_csv.ReadOptions(column_names=keys, skip_rows_after_names=1),
+            pc_csv.ParseOptions(newlines_in_values=True),
+            pc_csv.ConvertOptions(column_types=dict.fromkeys(keys, pa.string()), strings_can_be_null=False),
+        )
+    except pa.ArrowInvalid as error:
+        for number, line in _lines(path):
+            if len(line) != len(names):
+                raise DataError(
+                    f"{path} line {number} has {len(line)} cells; the header has {len(names)}"
+                ) from None
+        raise _unreadable(path, error) from error
+    except (OSError, pa.ArrowException) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    form = "Parquet" if path.suffix.lower() == ".parquet" else "UTF-8 CSV"
+    return DataError(f"{path} cannot be read ({first_line(error)}); save the manifest as {form}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a CSV below its header that hold anything, with the number of their last line."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.reader(file)
+        next(reader, None)
+        yield from ((reader.line_num, line) for line in reader if any(cell.strip() for cell in line))
+
+
+def _line(path: Path, row: int) -> int:
+    """Line of a row, for a message; a Parquet file has none, its rows are counted from 1."""
+    if path.suffix.lower() == ".parquet":
+        return row + 1
+    return next(number for index, (number, _) in enumerate(_lines(path)) if index == row)
+
+
+def _trimmed(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    text = pc.utf8_trim_whitespace(column)
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
 def _kind_of(path: Path, columns: Sequence[str]) -> str:
@@ -130,59 +267,40 @@ def _kind_of(path: Path, columns: Sequence[str]) -> str:
     return kind
 
 
-def _parse_row(path: Path, kind: str, columns: Sequence[str], number: int, line: Sequence[str]) -> _Row:
-    if len(line) != len(columns):
-        raise DataError(f"{path} line {number} has {len(line)} cells; the header has {len(columns)}")
-    cells = {name: value for name, cell in zip(columns, line, strict=True) if (value := cell.strip())}
-    for name in _REQUIRED[kind]:
-        if name not in cells:
-            raise DataError(f"{path} line {number} leaves {name!r} empty; fill it in")
-    if "split" in cells and cells["split"] not in SPLITS:
+def _require_values(path: Path, kind: str, columns: pa.Table) -> None:
+    named = columns.column_names
+    for name in (*_REQUIRED[kind], *(("id",) if "id" in named else ())):
+        column = columns.column(name)
+        if column.null_count:
+            line = _line(path, int(np.flatnonzero(column.is_null().to_numpy())[0]))
+            raise DataError(f"{path} line {line} leaves {name!r} empty; fill it in")
+    if "id" in named:
+        _refuse_repeated(path, codes_of(columns.column("id")), "the id of ")
+    if "split" in named:
+        _require_splits(path, columns.column("split"))
+
+
+def _require_splits(path: Path, column: pa.ChunkedArray) -> None:
+    absent = column.is_null().to_numpy()
+    wrong = np.flatnonzero(~pc.is_in(column, pa.array([*SPLITS, None], pa.string())).to_numpy())
+    if wrong.size:
         raise DataError(
-            f"{path} line {number} has the split {cells['split']!r}; it must be one of {', '.join(SPLITS)}"
+            f"{path} line {_line(path, int(wrong[0]))} has the split {column[int(wrong[0])].as_py()!r}; "
+            f"it must be one of {', '.join(SPLITS)}"
         )
-    return _Row(number, cells)
-
-
-def _require_one_naming_of_splits(path: Path, rows: Sequence[_Row]) -> None:
-    unnamed = [row.line for row in rows if "split" not in row.cells]
-    if 0 < len(unnamed) < len(rows):
+    if absent.any():
         raise DataError(
-            f"{path} line {unnamed[0]} names no split but other lines do; name all of them, "
-            "or remove the column to have the splits drawn"
+            f"{path} line {_line(path, int(absent.argmax()))} names no split but other lines do; name all of "
+            "them, or remove the column to have the splits drawn"
         )
 
 
-def _require_files(path: Path, rows: Sequence[_Row]) -> None:
-    """Every named file exists in a readable format; a folder is listed once, however many files it holds."""
-    listings: dict[str, frozenset[str]] = {}
-    for number, cells in rows:
-        for column in _FILES:
-            if column not in cells:
-                continue
-            folder, _, name = cells[column].rpartition("/")
-            if "/" in cells[column] and not folder:
-                folder = "/"
-            if folder not in listings:
-                listings[folder] = _names_in(path.parent / folder)
-            if name not in listings[folder]:
-                raise DataError(
-                    f"{path} line {number}: the {column} {path.parent / cells[column]} does not exist; "
-                    "paths are relative to the manifest"
-                )
-            try:
-                require_readable(name)
-            except DataError as error:
-                raise DataError(f"{path} line {number}: {error}") from None
-
-
-def _names_in(folder: Path) -> frozenset[str]:
-    return frozenset(entry.name for entry in folder.iterdir()) if folder.is_dir() else frozenset()
-
-
-def _refuse_repeated(table: _Table, keys: Sequence[Hashable]) -> None:
-    first: dict[Hashable, int] = {}
-    for key, row in zip(keys, table.rows, strict=True):
-        if key in first:
-            raise DataError(f"{table.path} line {row.line} repeats line {first[key]}; remove one of them")
-        first[key] = row.line
+def _refuse_repeated(path: Path, keys: np.ndarray, what: str = "") -> None:
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    if len(first) == len(keys):
+        return
+    row = int(np.flatnonzero(first[inverse] != np.arange(len(keys)))[0])
+    earlier = int(first[inverse[row]])
+    raise DataError(
+        f"{path} line {_line(path, row)} repeats {what}line {_line(path, earlier)}; remove one of them"
+    )

@@ -1,11 +1,19 @@
-"""What is known of a pair or an image before its files are read."""
+"""What is known of pairs and images before their files are read: a million rows in little memory."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, Generic, TypeVar, overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PAIR_FILES = ("baseline", "followup", "target", "target_baseline")
+IMAGE_FILES = ("image",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +27,7 @@ class PairRecord:
     target: Path | None = None
     target_baseline: Path | None = None
     split: str | None = None
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +40,130 @@ class ImageRecord:
     split: str | None = None
 
 
-def images_of_pairs(pairs: Iterable[PairRecord]) -> list[ImageRecord]:
+RecordT = TypeVar("RecordT", PairRecord, ImageRecord)
+
+
+class RecordTable(Sequence[RecordT], Generic[RecordT]):
+    """Records kept as Arrow columns of strings; each is made when it is asked for.
+
+    Args:
+        kind: what a row is.
+        columns: one string column for each known field, null where a row has no value; findings are joined
+            by `+`. Columns that no record has, such as `view`, are kept.
+        folder: what relative paths are relative to.
+    """
+
+    def __init__(self, kind: type[RecordT], columns: pa.Table, folder: Path) -> None:
+        self.kind: type[RecordT] = kind
+        self.columns = columns.combine_chunks()
+        self.folder = folder
+        self._fields = [item.name for item in fields(kind) if item.name in columns.column_names]
+
+    @classmethod
+    def of(cls, kind: type[RecordT], records: Iterable[RecordT]) -> RecordTable[RecordT]:
+        """A table of records that are there already."""
+        rows = list(records)
+        columns = {
+            item.name: pa.array([_cell(getattr(row, item.name)) for row in rows], pa.string())
+            for item in fields(kind)
+        }
+        return cls(kind, pa.table(columns), Path())
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @overload
+    def __getitem__(self, index: int) -> RecordT: ...
+    @overload
+    def __getitem__(self, index: slice) -> RecordTable[RecordT]: ...
+    def __getitem__(self, index: int | slice) -> RecordT | RecordTable[RecordT]:
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        cells = {name: self.columns.column(name)[index % len(self)].as_py() for name in self._fields}
+        return self.kind(**{name: self._value(name, cell) for name, cell in cells.items()})
+
+    def __iter__(self) -> Iterator[RecordT]:
+        return (self[index] for index in range(len(self)))
+
+    def __add__(self, other: RecordTable[RecordT]) -> RecordTable[RecordT]:
+        assert self.folder == other.folder
+        columns = pa.concat_tables([self.columns, other.columns], promote_options="default")
+        return RecordTable(self.kind, columns, self.folder)
+
+    @property
+    def patients(self) -> list[str]:
+        """Names of the patients, sorted."""
+        return sorted(pc.unique(self.columns.column("patient_id")).to_pylist())
+
+    def has(self, name: str) -> bool:
+        """Whether any row has a value in a column."""
+        return name in self.columns.column_names and self.columns.column(name).null_count < len(self)
+
+    def counts(self, name: str) -> Counter[str | None]:
+        """How many rows have each value of a column."""
+        counts = pc.value_counts(self.columns.column(name))
+        return Counter({row["values"]: row["counts"] for row in counts.to_pylist()})
+
+    def select(self, name: str, value: str | None) -> RecordTable[RecordT]:
+        """The rows that have a value in a column, or, with None, those that have none."""
+        column = self.columns.column(name)
+        mask = pc.is_null(column) if value is None else pc.equal(column, value)
+        return RecordTable(self.kind, self.columns.filter(mask), self.folder)
+
+    def take(self, rows: Any) -> RecordTable[RecordT]:
+        """The rows of given numbers, in their order."""
+        return RecordTable(self.kind, self.columns.take(pa.array(rows, pa.int64())), self.folder)
+
+    def with_column(self, name: str, values: pa.Array) -> RecordTable[RecordT]:
+        """The same rows with a column replaced or added."""
+        names = self.columns.column_names
+        columns = (
+            self.columns.set_column(names.index(name), name, values)
+            if name in names
+            else self.columns.append_column(name, values)
+        )
+        return RecordTable(self.kind, columns, self.folder)
+
+    def _value(self, name: str, cell: str | None) -> Any:
+        if name == "findings":
+            return tuple(cell.split("+")) if cell else ()
+        if cell is not None and name in (*PAIR_FILES, *IMAGE_FILES):
+            return self.folder / cell
+        return cell
+
+
+def images_of_pairs(pairs: RecordTable[PairRecord]) -> RecordTable[ImageRecord]:
     """Both images of every pair; one that belongs to several pairs is used once."""
-    records: dict[Path, ImageRecord] = {}
-    for pair in pairs:
-        for role, image in (("baseline", pair.baseline), ("followup", pair.followup)):
-            if image not in records:
-                records[image] = ImageRecord(
-                    id=f"{pair.id}/{role}", patient_id=pair.patient_id, image=image, split=pair.split
-                )
-    return list(records.values())
+    names = pairs.columns.column_names
+    kept = [name for name in ("patient_id", "split", "view") if name in names]
+    sides = [
+        pa.table(
+            {
+                "id": pc.binary_join_element_wise(pairs.columns.column("id"), role, "/"),
+                "image": pairs.columns.column(role),
+                **{name: pairs.columns.column(name) for name in kept},
+            }
+        )
+        for role in ("baseline", "followup")
+    ]
+    both = pa.concat_tables(sides).combine_chunks()
+    interleaved = both.take(pa.array(np.arange(2 * len(pairs)).reshape(2, -1).T.ravel()))
+    images = RecordTable(ImageRecord, interleaved, pairs.folder)
+    return images.take(first_rows(interleaved.column("image")))
+
+
+def first_rows(column: pa.ChunkedArray) -> np.ndarray:
+    """Number of the first row with each value of a column, ascending."""
+    return np.sort(np.unique(codes_of(column), return_index=True)[1])
+
+
+def codes_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """A number for every row, equal where the values are."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    codes: np.ndarray = pc.dictionary_encode(whole, null_encoding="encode").indices.to_numpy()
+    return codes
 
 
 def unique_ids(names: Sequence[str], full_names: Sequence[str]) -> list[str]:
@@ -49,3 +172,9 @@ def unique_ids(names: Sequence[str], full_names: Sequence[str]) -> list[str]:
     return [
         name if count[name] == 1 else full_name for name, full_name in zip(names, full_names, strict=True)
     ]
+
+
+def _cell(value: Any) -> str | None:
+    if isinstance(value, tuple):
+        return "+".join(value) or None
+    return None if value is None else str(value)

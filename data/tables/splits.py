@@ -4,8 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from data.errors import DataError
 from data.randomness import fold_seed
+
+from .records import RecordT, RecordTable
+
+
+def split_by_patient(
+    records: RecordTable[RecordT], *, place: str, val_fraction: float, test_fraction: float, seed: int
+) -> RecordTable[RecordT]:
+    """The records with the splits they name, or with drawn ones where they name none.
+
+    Args:
+        records: all there are.
+        place: where they come from, for messages.
+        val_fraction: see `draw_splits`.
+        test_fraction: see `draw_splits`.
+        seed: see `draw_splits`.
+
+    Raises:
+        DataError: a patient is in two splits, or there are too few patients to draw any.
+    """
+    patients = pc.dictionary_encode(records.columns.column("patient_id")).combine_chunks()
+    if not records.has("split"):
+        names = patients.dictionary.to_pylist()
+        drawn = draw_splits(names, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+        splits = pa.array([drawn[name] for name in names], pa.string())
+        return records.with_column("split", splits.take(patients.indices))
+    splits = records.columns.column("split").combine_chunks()
+    codes = patients.indices.to_numpy()
+    first = np.unique(codes, return_index=True)[1]  # the codes are 0, 1, 2, ..., each of them used
+    differing = pc.not_equal(splits, splits.take(pa.array(first[codes]))).to_numpy(zero_copy_only=False)
+    if differing.any():
+        row = int(differing.argmax())
+        raise DataError(
+            f"{place}: patient {patients[row].as_py()!r} is in the splits "
+            f"{splits[int(first[codes[row]])]} and {splits[row]}; keep everything of a patient in one split"
+        )
+    return records
 
 
 def draw_splits(

@@ -96,13 +96,48 @@ def test_targets_in_the_geometry_of_the_baseline(tmp_path):
     assert sample.target_baseline.mean().item() == pytest.approx(0.6)
 
 
-@pytest.mark.parametrize("role", ["followup", "target"])
-def test_files_of_different_sizes_are_both_named(tmp_path, role):
+def test_a_target_of_another_size_than_its_radiograph_is_named(tmp_path):
     dataset = build_pairs(DataConfig(path=_write_pairs(tmp_path), image_size=32), "train")
-    record = dataset.records[0]
-    imsave(getattr(record, role), _square(0, 40, 50), check_contrast=False)
-    message = rf"baseline/.* is 40 x 40 but the {role} .*{role}/.* is 40 x 50; resample them to one size$"
+    imsave(dataset.records[0].target, _square(0, 40, 50), check_contrast=False)
+    message = r"target/.* is 40 x 50 but the followup .*followup/.* is 40 x 40; resample the target"
     with pytest.raises(DataError, match=message):
+        dataset[0]
+
+
+def test_two_radiographs_of_one_patient_may_differ_in_size(tmp_path):
+    dataset = build_pairs(DataConfig(path=_write_pairs(tmp_path), image_size=32), "train")
+    imsave(dataset.records[0].baseline, _square(51, 20, 40), check_contrast=False)
+    sample = dataset[0]
+    assert sample.baseline.shape == sample.followup.shape == (1, 32, 32)
+    # Only where there is something of both is there anything to compare.
+    assert torch.equal(sample.valid, (sample.baseline > 0.19).float())
+    assert sample.valid.mean() == 0.5
+    assert (sample.geometry.height, sample.geometry.width) == (40, 40)
+
+
+@pytest.mark.parametrize("build", [build_pairs, build_images])
+def test_an_unreadable_file_is_stood_in_for_by_the_next(tmp_path, build):
+    config = DataConfig(path=_write_pairs(tmp_path), image_size=32, on_error="skip")
+    training, validation = build(config, "train"), build(config, "val")
+    for skipping in (training, validation):
+        records = skipping.dataset.records
+        path = records[0].followup if build is build_pairs else records[0].image
+        path.write_bytes(b"damaged")
+        sample = skipping[0]
+        assert len(sample.skipped) == 1
+        assert str(path) in sample.skipped[0]
+        assert sample.id == records[1].id
+        assert skipping[1].skipped == ()
+        assert sample.valid.any() == (skipping is training)  # in validation nothing counts twice
+
+
+def test_when_nothing_can_be_read_that_is_said(tmp_path):
+    dataset = build_pairs(DataConfig(path=_write_pairs(tmp_path), image_size=32, on_error="skip"), "val")
+    for file in (tmp_path / "baseline").iterdir():
+        file.write_bytes(b"damaged")
+    with pytest.raises(
+        DataError, match=rf"none of the {len(dataset)} samples can be read; the first: .*baseline"
+    ):
         dataset[0]
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from data import fit_to_square, restore_from_square
+from data import Geometry, fit_to_square, restore_from_square
 
 SHAPES = [(64, 64), (48, 64), (64, 48), (200, 100), (37, 91), (20, 30), (1, 300)]
 
@@ -46,7 +46,7 @@ def test_range_is_kept(height, width):
 @pytest.mark.parametrize(("height", "width"), [shape for shape in SHAPES if shape != (1, 300)])
 def test_restoring_undoes_fitting(height, width):
     smooth = interpolate(torch.rand(1, 1, 4, 4), size=(height, width), mode="bicubic", align_corners=False)[0]
-    restored = restore_from_square(fit_to_square(smooth, 128)[0], height, width)
+    restored = restore_from_square(fit_to_square(smooth, 128)[0], Geometry(height=height, width=width))
     assert restored.shape == smooth.shape
     torch.testing.assert_close(restored, smooth, atol=0.08, rtol=0)
     assert (restored - smooth).abs().mean() < 0.01
@@ -56,3 +56,38 @@ def test_channels_share_one_geometry():
     image = torch.rand(1, 50, 80)
     square, _ = fit_to_square(torch.cat([image, image]), 64)
     assert torch.equal(square[0], square[1])
+
+
+def test_cropping_keeps_the_centre_and_the_scale():
+    columns = torch.arange(96.0).expand(1, 64, 96)
+    geometry = Geometry(height=64, width=96, framing="crop")
+    square, valid = fit_to_square(columns, 64, geometry)
+    assert torch.equal(square, columns[:, :, 16:80])
+    assert valid.all()
+    restored = restore_from_square(square, geometry)
+    expected = columns.clone()
+    expected[:, :, :16] = expected[:, :, 80:] = 0  # nothing is known of what was cut away
+    assert torch.equal(restored, expected)
+
+
+def test_stretching_fills_the_square_and_is_undone():
+    columns = torch.linspace(0, 1, 128).expand(1, 32, 128)
+    geometry = Geometry(height=32, width=128, framing="stretch")
+    square, valid = fit_to_square(columns, 64, geometry)
+    assert valid.all()
+    assert square[:, :, -1].min() > 0.98
+    restored = restore_from_square(square, geometry)
+    assert restored.shape == (1, 32, 128)
+    torch.testing.assert_close(restored, columns, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("framing", ["pad", "crop", "stretch"])
+@pytest.mark.parametrize(("height", "width"), [(200, 150), (150, 200), (333, 190)])
+def test_a_smaller_copy_lands_where_its_file_does(framing, height, width):
+    smooth = interpolate(torch.rand(1, 1, 4, 4), size=(height, width), mode="bicubic", align_corners=False)[0]
+    geometry = Geometry(height=height, width=width, framing=framing)
+    copy = interpolate(smooth[None], scale_factor=0.5, mode="area")[0]
+    square, valid = fit_to_square(copy, 64, geometry)
+    direct, direct_valid = fit_to_square(smooth, 64, geometry)
+    assert torch.equal(valid, direct_valid)
+    torch.testing.assert_close(square, direct, atol=0.06, rtol=0)

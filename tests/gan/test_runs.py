@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -207,6 +208,86 @@ def test_a_stopped_pretraining_run_equals_the_uninterrupted_one(workplace, tmp_p
     assert all(torch.equal(ours[name], expected[name]) for name in expected)
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, pairs_folder):
+    out = tmp_path_factory.mktemp("prepared") / "out"
+    done = run("data.prepare", pairs_folder, out, "--size", "native", cwd=out.parent)
+    assert done.returncode == 0, done.stderr
+    assert f"train on it with --data.prepared {out}" in done.stdout
+    return out
+
+
+def test_prepared_data_train_the_same_networks_as_their_files(workplace, tmp_path, prepared):
+    done = run(
+        "gan.adversarial",
+        *(*ADVERSARIAL, "--data.prepared", prepared),
+        *("--pretrained", workplace / "runs" / "pretrain"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    reference = workplace / "runs" / "adversarial"
+    ours = tmp_path / "runs" / "adversarial"
+    assert (ours / "metrics.jsonl").read_text() == (reference / "metrics.jsonl").read_text()
+    assert (ours / "split.csv").read_text() == (reference / "split.csv").read_text()
+    assert "waiting for data took" in done.stdout
+
+
+def test_a_run_on_streamed_data_resumes_to_the_bit(workplace, tmp_path, prepared):
+    options = [
+        *(*ADVERSARIAL, "--data.prepared", f"file://{prepared}", "--epochs", "3"),
+        *("--pretrained", workplace / "runs" / "pretrain"),
+        *("--checkpoint-every", "1"),
+    ]
+    straight = run("gan.adversarial", *options, "--run-dir", "straight", cwd=tmp_path)
+    assert straight.returncode == 0, straight.stderr
+    assert "unknown (streamed) train" in straight.stdout
+    folder = RunDir(tmp_path / "stopped")
+    stop_after_first_checkpoint(
+        "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path, folder=folder
+    )
+    done = run("gan.adversarial", "--resume", "stopped", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert folder.metrics.read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")
+def test_two_processes_share_a_stream(tmp_path, prepared):
+    done = run(
+        "gan.pretrain",
+        *(*MICRO, "--epochs", "2", "--data.prepared", f"file://{prepared}"),
+        cwd=tmp_path,
+        launcher=("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert lines(tmp_path / "runs" / "pretrain" / "metrics.jsonl")[-1]["split"] == "test"
+
+
+def test_unreadable_files_are_skipped_counted_and_named(workplace, tmp_path, pairs_folder):
+    data = tmp_path / "data"
+    shutil.copytree(pairs_folder, data)
+    rows = (workplace / "runs" / "adversarial" / "split.csv").read_text().splitlines()[1:]
+    patient_of = {split: patient for patient, split in (row.split(",") for row in rows)}
+    bad = [data / "followup" / f"{patient_of[split]}_0.png" for split in ("train", "val", "test")]
+    for path in bad:
+        path.write_bytes(b"no picture")
+    done = run(
+        "gan.adversarial",
+        *(*ADVERSARIAL, "--data.path", data, "--data.on-error", "skip"),
+        *("--pretrained", workplace / "runs" / "pretrain"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "skipped: 2 unreadable, 2 so far" in done.stdout
+    assert "skipped: 1 unreadable, 3 so far" in done.stdout
+    folder = tmp_path / "runs" / "adversarial"
+    named = (folder / "skipped.csv").read_text().splitlines()
+    assert len(named) == 3
+    assert all(any(str(path) in line for line in named) for path in bad)
+    reference = lines(workplace / "runs" / "adversarial" / "metrics.jsonl")
+    assert lines(folder / "metrics.jsonl")[-1]["pairs"] == reference[-1]["pairs"] - 1
+    assert lines(folder / "metrics.jsonl")[-1]["step"] == reference[-1]["step"]
+
+
 def test_networks_of_the_users_own_run_by_command(tmp_path, pairs_folder):
     done = run(
         "gan.adversarial",
@@ -256,9 +337,9 @@ MISTAKES = {
         "pretrain --data.path {pairs} --mask.patch-size 64",
         ["mask.patch_size is 64", "image_size"],
     ),
-    "images of different sizes": (
+    "a target of another size": (
         f"adversarial --data.path {{sizes}} {FRESH}",
-        ["p0_0.png", "16 x 16", "32 x 32"],
+        ["p0_0.png", "16 x 16", "32 x 32", "target"],
     ),
     "a target outside its range": (f"adversarial --data.path {{range}} {FRESH}", ["p0_0.npy", "[0, 1]"]),
     "a patient in two splits": (f"adversarial --data.path {{leak}} {FRESH}", ["leak", "p0", "train", "test"]),
@@ -307,7 +388,6 @@ MISTAKES = {
 @pytest.fixture(scope="module")
 def mistaken(tmp_path_factory, workplace, pairs_folder):
     """Paths of everything that is wrong, by name."""
-    import shutil
 
     import numpy as np
     from skimage.io import imsave
@@ -318,7 +398,7 @@ def mistaken(tmp_path_factory, workplace, pairs_folder):
     (root / "empty").mkdir()
     for kind in ("baseline", "followup", "target"):
         (root / "broken" / kind / "p0_0.png").write_bytes(b"no picture")
-    imsave(root / "sizes" / "baseline" / "p0_0.png", np.zeros((16, 16), np.uint8), check_contrast=False)
+    imsave(root / "sizes" / "target" / "p0_0.png", np.zeros((16, 16), np.uint8), check_contrast=False)
     (root / "range" / "target" / "p0_0.png").unlink()
     np.save(root / "range" / "target" / "p0_0.npy", np.full((32, 32), 1.5, np.float32))
     table = [["patient_id", "baseline", "followup", "target", "split"]]

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from data.tables.folders import images_in_folder, pairs_in_folder
 
 from data import DataError
+from data.tables.folders import images_in_folder, pairs_in_folder
 
 
 def _touch(root: Path, *names: str) -> None:

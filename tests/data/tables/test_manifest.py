@@ -1,9 +1,12 @@
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
-from data.tables.manifest import images_in_manifest, pairs_in_manifest
 
 from data import DataError
+from data.tables.manifest import images_in_manifest, missing_files, pairs_in_manifest
 
 
 @pytest.fixture
@@ -87,11 +90,11 @@ HEADER = "patient_id,baseline,followup,target,split\n"
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("", ["lacks the column 'patient_id'", "has patient_id, baseline, followup and may have target"]),
+        ("", ["lacks the column 'patient_id'", "has patient_id, baseline, followup and may have id, target"]),
         ("patient_id,baseline\n", ["lacks the column 'followup'"]),
         (
             "patient_id,baseline,followup,age\n",
-            ["unknown column 'age'", "may have target, target_baseline, split"],
+            ["unknown column 'age'", "may have id, target, target_baseline, split"],
         ),
         ("patient_id,baseline,followup,baseline\n", ["the column 'baseline' twice"]),
         (HEADER, ["no rows below its header"]),
@@ -112,12 +115,16 @@ HEADER = "patient_id,baseline,followup,target,split\n"
             ["line 2: the target", "nowhere/t.npy does not exist"],
         ),
         (HEADER + "ann,a0.png,a1.png,,\nann,a0.png,a1.png,t.npy,\n", ["line 3 repeats line 2"]),
-        (HEADER + "ann,a0.png,x.dcm,,\n", ["line 2: x.dcm is DICOM"]),
+        (HEADER + "ann,a0.png,x.txt,,\n", ["line 2: x.txt"]),
+        (
+            "id," + HEADER + "x,ann,a0.png,a1.png,,\nx,ann,a1.png,a2.png,,\n",
+            ["line 3 repeats the id of line 2"],
+        ),
         ("patient_id,image\nann,a0.png\n", ["lists single images", "patient_id, baseline, followup"]),
     ],
 )
 def test_bad_pairs_are_refused_by_line(manifest, text, parts):
-    _refused(pairs_in_manifest, manifest(text, "a0.png a1.png a2.png t.npy x.dcm"), *parts)
+    _refused(pairs_in_manifest, manifest(text, "a0.png a1.png a2.png t.npy x.txt"), *parts)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +144,42 @@ def test_bad_images_are_refused_by_line(manifest, text, parts):
 
 def test_what_is_no_manifest(tmp_path):
     _refused(pairs_in_manifest, tmp_path / "gone.csv", "does not exist")
-    _refused(pairs_in_manifest, tmp_path / "data.parquet", "is Parquet, which is not read yet")
     (tmp_path / "image.png").touch()
-    _refused(pairs_in_manifest, tmp_path / "image.png", "neither a folder nor a CSV manifest")
+    _refused(pairs_in_manifest, tmp_path / "image.png", "neither a folder nor a CSV or Parquet manifest")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x81")
     _refused(pairs_in_manifest, tmp_path / "binary.csv", "cannot be read", "UTF-8 CSV")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and then nothing")
+    _refused(pairs_in_manifest, tmp_path / "broken.parquet", "cannot be read", "as Parquet")
+
+
+def test_parquet_says_what_csv_says(manifest, tmp_path):
+    path = manifest("patient_id,baseline,followup,days,split\n7,a0.png,a1.png,30,val\n8,a1.png,a2.png,,val\n")
+    table = pa.csv.read_csv(path)  # numbers stay numbers, as other programs write them
+    pa.parquet.write_table(table, tmp_path / "manifest.parquet")
+    same = pairs_in_manifest(tmp_path / "manifest.parquet")
+    assert list(same) == list(pairs_in_manifest(path))
+    assert same.columns.column("days").to_pylist() == ["30", None]
+
+
+def test_named_ids_and_findings(manifest):
+    first, second = pairs_in_manifest(
+        manifest(
+            "id,patient_id,baseline,followup,findings,view\n"
+            "p/1,ann,a0.png,a1.png,nodule+device,PA\np/2,ann,a1.png,a2.png,,AP\n"
+        )
+    )
+    assert (first.id, first.findings, second.id, second.findings) == ("p/1", ("nodule", "device"), "p/2", ())
+
+
+def test_quoted_cells_and_lines_within_them(manifest):
+    path = manifest('patient_id,image\n"ann,\nthe first","a0.png"\nbob,gone.png\n')
+    _refused(images_in_manifest, path, "line 4: the image")
+
+
+def test_every_missing_file_can_be_listed(manifest, tmp_path):
+    path = manifest("patient_id,baseline,followup\nann,gone.png,a1.png\nbob,a0.png,b/gone.npy\n")
+    records = pairs_in_manifest(path, check_files=False)
+    assert [(missing.line, missing.column, missing.path) for missing in missing_files(path, records)] == [
+        (2, "baseline", tmp_path / "gone.png"),
+        (3, "followup", tmp_path / "b" / "gone.npy"),
+    ]

@@ -1,9 +1,9 @@
 from collections import Counter
 
 import pytest
-from data.tables.splits import draw_splits
 
 from data import DataError
+from data.tables.splits import draw_splits
 
 FRACTIONS = {"val_fraction": 0.1, "test_fraction": 0.2}
 

@@ -1,0 +1,234 @@
+"""DICOM files of one grey plane -> stored values.
+
+What is refused (colour, several frames, no image at all) is refused by what the header says, before pixels
+are read. No message shows a value of the header but kinds of objects and numbers of pixels: others may be
+names.
+
+Decoders. Which one decodes a transfer syntax was settled by fuzzing: thousands of frames with flipped bits,
+wrong bytes and missing ends, each in a process that was watched.
+
+- JPEG (baseline, extended): Pillow. GDCM ended the process on one in 80 damaged frames.
+- JPEG lossless: GDCM, since no other decoder is at hand; on one in 75 damaged frames it ended the process,
+  with its headers checked first on none of 18,000.
+- JPEG-LS: CharLS through pyjpegls. GDCM ended the process; CharLS took gigabytes and minutes for sizes that
+  flipped bits claim, and with its headers checked neither.
+- JPEG 2000: Pillow's OpenJPEG; pylibjpeg's reached 9 GB and 20 s on a damaged header, so that it decodes only
+  what Pillow does not (HTJ2K), and only with headers checked.
+- Run-length encoding: pydicom's own; pylibjpeg's panics, which Python cannot keep off the terminal.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from data.errors import DataError
+
+from .codestreams import (
+    DamagedCodestream,
+    Plane,
+    check_jpeg,
+    check_jpeg_2000,
+    check_jpeg_ls,
+    check_lossless_jpeg,
+)
+from .formats import READABLE_TEXT
+from .plane import Array, require_size
+from .quiet import without_stderr
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_Check = Callable[[bytes, Plane], None]
+_DECODERS: dict[str, tuple[str, _Check]] = {
+    "1.2.840.10008.1.2.4.50": ("pillow", check_jpeg),
+    "1.2.840.10008.1.2.4.51": ("pillow", check_jpeg),
+    "1.2.840.10008.1.2.4.57": ("gdcm", check_lossless_jpeg),
+    "1.2.840.10008.1.2.4.70": ("gdcm", check_lossless_jpeg),
+    "1.2.840.10008.1.2.4.80": ("pyjpegls", check_jpeg_ls),
+    "1.2.840.10008.1.2.4.81": ("pyjpegls", check_jpeg_ls),
+    "1.2.840.10008.1.2.4.90": ("pillow", check_jpeg_2000),
+    "1.2.840.10008.1.2.4.91": ("pillow", check_jpeg_2000),
+    "1.2.840.10008.1.2.4.201": ("pylibjpeg", check_jpeg_2000),
+    "1.2.840.10008.1.2.4.202": ("pylibjpeg", check_jpeg_2000),
+    "1.2.840.10008.1.2.4.203": ("pylibjpeg", check_jpeg_2000),
+}
+_RLE, _DEFLATED = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.1.99"
+_GREY, _COLOUR = ("MONOCHROME1", "MONOCHROME2"), ("RGB", "PALETTE COLOR", "HSV", "ARGB", "CMYK")
+# Group and element numbers that a file without preamble can start with: file meta information or the first
+# group of the data set, in either byte order. Source: DICOM PS3.10, section 7.1, and PS3.5, section 7.
+_FIRST_GROUPS = (b"\x02\x00", b"\x00\x02", b"\x08\x00", b"\x00\x08")
+_MAX_FILE_BYTES = 320 << 20
+_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DicomPlane:
+    """A decoded DICOM image, before its grayscale transformations."""
+
+    stored: Array
+    """`[H, W]`, integers with whatever bits above `bits`, or floats."""
+    bits: int | None
+    """Bits of an integer that are pixel data, its lowest; None for floats."""
+    is_signed: bool
+    dataset: Dataset
+    spacing_mm: tuple[float, float] | None
+
+
+def read_dicom(path: Path) -> DicomPlane:
+    """Decode the one grey plane of a DICOM file, with or without its preamble.
+
+    Raises:
+        DataError: no DICOM, no image, colour, several frames, too large, or a compression without decoder.
+        Exception: whatever a damaged file makes pydicom and the decoders raise.
+    """
+    from pydicom import dcmread
+
+    force = not _has_preamble(path)
+    if path.stat().st_size > _MAX_FILE_BYTES:
+        raise DataError(
+            f"{path} has more than {_MAX_FILE_BYTES >> 20} MiB, which no radiograph has; leave it out"
+        )
+    _require_small_deflated(path, force)
+    _require_image(dcmread(path, force=force, stop_before_pixels=True), path)
+    dataset = dcmread(path, force=force)
+    if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
+        raise DataError(f"{path} is DICOM of an image without pixels; replace it with an intact file")
+    stored = _decode(dataset, path)
+    spacing_mm = _spacing(dataset)
+    if stored.dtype.kind == "f":
+        return DicomPlane(stored=stored, bits=None, is_signed=False, dataset=dataset, spacing_mm=spacing_mm)
+    bits, is_signed = int(dataset.BitsStored), int(dataset.PixelRepresentation) == 1
+    shift = int(dataset.get("HighBit", bits - 1)) + 1 - bits
+    if shift > 0 and _syntax(dataset) not in _DECODERS:  # images of before 2014 may lie higher up
+        stored = stored >> shift
+    return DicomPlane(stored=stored, bits=bits, is_signed=is_signed, dataset=dataset, spacing_mm=spacing_mm)
+
+
+def _has_preamble(path: Path) -> bool:
+    """Whether a file starts as DICOM files do; without a preamble, it must start as a data set does."""
+    with path.open("rb") as stream:
+        start = stream.read(132)
+    if start[128:] == b"DICM":
+        return True
+    if not start:
+        raise DataError(f"{path} is empty; replace it with an intact file")
+    if start[:2] not in _FIRST_GROUPS or len(start) < 16:
+        raise DataError(f"{path} is no DICOM file; store {READABLE_TEXT}, with the suffix that says which")
+    return False
+
+
+def _require_small_deflated(path: Path, force: bool) -> None:
+    """Refuse a deflated data set that would inflate beyond the limit; pydicom inflates all of it at once."""
+    from pydicom.filereader import read_file_meta_info
+
+    if force:
+        return
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != _DEFLATED:
+        return
+    inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = 0
+    with path.open("rb") as stream:
+        stream.seek(144 + int(meta.FileMetaInformationGroupLength))
+        while not inflate.eof and (chunk := inflate.unconsumed_tail or stream.read(1 << 16)):
+            inflated += len(inflate.decompress(chunk, 1 << 20))
+            if inflated > _MAX_FILE_BYTES:
+                raise DataError(
+                    f"{path} inflates to more than {_MAX_FILE_BYTES >> 20} MiB, which no radiograph has; "
+                    "leave it out"
+                )
+
+
+def _require_image(header: Dataset, path: Path) -> None:
+    if "Rows" not in header or "Columns" not in header:
+        if not any(keyword in header for keyword in ("SOPClassUID", "DirectoryRecordSequence", "Modality")):
+            raise DataError(f"{path} has no DICOM header that can be read; replace it with an intact file")
+        raise DataError(f"{path} is DICOM without an image ({_kind(header)}); leave it out")
+    if int(header.get("NumberOfFrames") or 1) != 1:
+        raise DataError(
+            f"{path} holds {int(header.NumberOfFrames)} frames ({_kind(header)}); "
+            "store the radiograph as a single frame"
+        )
+    photometric = str(header.get("PhotometricInterpretation", "")).strip()
+    if photometric in _COLOUR or photometric.startswith("YBR") or int(header.get("SamplesPerPixel", 1)) != 1:
+        shown = "palette colour" if photometric == "PALETTE COLOR" else "colour"
+        raise DataError(f"{path} is in {shown} ({_kind(header)}); convert it to greyscale")
+    if photometric not in _GREY:
+        raise DataError(
+            f"{path} does not say whether its large values are bright; set its PhotometricInterpretation"
+        )
+    require_size(path, int(header.Rows), int(header.Columns), int(header.BitsAllocated) // 8)
+
+
+def _kind(header: Dataset) -> str:
+    """What an object is, by its SOP class, where that is one of the standard's."""
+    from pydicom.uid import UID, UID_dictionary
+
+    meta = getattr(header, "file_meta", {})
+    uid = str(header.get("SOPClassUID") or meta.get("MediaStorageSOPClassUID") or "")
+    return UID(uid).name if uid in UID_dictionary else "of an unknown kind"
+
+
+def _syntax(dataset: Dataset) -> str | None:
+    uid = dataset.file_meta.get("TransferSyntaxUID")
+    return None if uid is None else str(uid)
+
+
+def _decode(dataset: Dataset, path: Path) -> Array:
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    syntax = _syntax(dataset)
+    if syntax is None:  # a data set without file meta information; pydicom found the encoding by reading it
+        implicit, little = dataset.original_encoding
+        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = syntax = syntax if little else ExplicitVRBigEndian
+    plugin = ""
+    if syntax in _DECODERS:
+        plugin = _require_intact_frame(dataset, path, *_DECODERS[syntax])
+    try:
+        decoder = get_decoder(UID(syntax))
+    except NotImplementedError:
+        raise DataError(f"{path} is compressed in an unknown way; store it uncompressed") from None
+    if syntax == _RLE:
+        plugin = "pydicom"
+    with without_stderr() if plugin in ("gdcm", "pylibjpeg") else nullcontext():
+        pixels, _ = decoder.as_array(
+            dataset, index=0, raw=True, view_only=True, correct_unused_bits=False, decoding_plugin=plugin
+        )
+    return pixels
+
+
+def _require_intact_frame(dataset: Dataset, path: Path, plugin: str, check: _Check) -> str:
+    """The plugin that decodes the frame, whose headers were checked."""
+    from pydicom.encaps import get_frame
+
+    plane = Plane(
+        rows=int(dataset.Rows), columns=int(dataset.Columns), bits_allocated=int(dataset.BitsAllocated)
+    )
+    try:
+        check(get_frame(dataset.PixelData, 0, number_of_frames=1), plane)
+    except DamagedCodestream as error:
+        raise DataError(
+            f"{path} holds a compressed frame that {error}; replace it with an intact or an uncompressed file"
+        ) from error
+    return plugin
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """Distance between rows and between columns, of the first attribute that holds two lengths."""
+    for keyword in _SPACINGS:
+        try:
+            rows, columns = (float(value) for value in dataset.get(keyword) or ())
+        except (TypeError, ValueError):  # malformed, or not two values
+            continue
+        if 0 < rows < np.inf and 0 < columns < np.inf:
+            return rows, columns
+    return None

@@ -1,0 +1,118 @@
+"""PNG, JPEG and TIFF files of one grey plane.
+
+Which of them a file is, its first bytes say: a JPEG called `.png` is common, and no harm. Uncompressed TIFF
+is read with tifffile, which knows every type of number; everything else with Pillow, whose decoders (libpng,
+libjpeg, libtiff) write no more than the size that was checked. Pixels are taken as they are stored; an
+orientation in EXIF is what cameras write, and not followed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.errors import DataError
+
+from .plane import MAX_PIXELS, Array, StoredPlane, grey_of_channels, largest_of_type, require_size
+from .quiet import without_stderr
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_UNCOMPRESSED, _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 1, 0, 1, 2
+_GREY_MODES = ("1", "L", "I;16", "I;16B", "F")
+_CHANNEL_MODES = ("LA", "RGB", "RGBA")
+
+
+def read_raster(path: Path) -> StoredPlane:
+    """Decode one grey plane, of 1 to 16 bits or of floats; colour only where all channels are equal.
+
+    Raises:
+        DataError: colour, several pictures, or too large.
+        Exception: whatever a damaged file makes Pillow and tifffile raise.
+    """
+    with path.open("rb") as stream:
+        is_tiff = stream.read(4) in _TIFF_STARTS
+    return _read_tiff(path) if is_tiff else _read_with_pillow(path, ("PNG", "JPEG"))
+
+
+def _read_with_pillow(path: Path, formats: tuple[str, ...]) -> StoredPlane:
+    from PIL import Image
+
+    try:
+        image = Image.open(path, formats=formats)
+    except Image.DecompressionBombError as error:  # Pillow's own limit, twice as high
+        raise DataError(
+            f"{path} declares more than {MAX_PIXELS // 10**6} megapixels, which are the limit; "
+            "replace it with an intact file, or reduce it"
+        ) from error
+    with image:
+        require_size(path, image.height, image.width)
+        if getattr(image, "n_frames", 1) != 1:
+            raise DataError(f"{path} holds several pictures; store the radiograph alone")
+        pixels = _pixels_of(image, path)
+    return StoredPlane(pixels=pixels, largest=largest_of_type(pixels))
+
+
+def _pixels_of(image: Any, path: Path) -> Array:
+    """`[H, W]` of an open Pillow image, without a conversion that would lose anything."""
+    if image.mode in _CHANNEL_MODES and image.format == "PNG" and ";16" in str(image.tile[0][3]):
+        # Pillow would drop the lower eight bits.
+        raise DataError(f"{path} has 16 bits in each of several channels; convert it to greyscale")
+    if image.mode == "P":
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    if image.mode in _CHANNEL_MODES:
+        return grey_of_channels(np.asarray(image), path)
+    if image.mode not in _GREY_MODES:
+        raise DataError(f"{path} is of a kind that is no grey picture; convert it to 8 or 16 bit greyscale")
+    return np.asarray(image)
+
+
+def _read_tiff(path: Path) -> StoredPlane:
+    from tifffile import TiffFile
+
+    with TiffFile(path) as file:
+        page: Any = file.pages.first
+        require_size(path, page.imagelength, page.imagewidth)
+        if page.imagedepth != 1 or _has_second_picture(file):
+            raise DataError(f"{path} holds several pictures; store the radiograph alone")
+        bits, photometric = page.bitspersample, int(page.photometric)
+        white_is_zero = photometric == _WHITE_IS_ZERO
+        is_plain = int(page.compression) == _UNCOMPRESSED and bits in (8, 16, 32, 64)
+        if is_plain and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
+            pixels = _uncompressed(page, path)
+            return StoredPlane(pixels=pixels, largest=largest_of_type(pixels), white_is_zero=white_is_zero)
+        is_signed = int(page.sampleformat or 1) == 2
+    if is_signed:
+        raise DataError(f"{path} holds signed integers, compressed; store it without compression")
+    with without_stderr():  # libtiff
+        plane = _read_with_pillow(path, ("TIFF",))
+    # Of 1 to 8 bits Pillow makes black zero, and fills the range.
+    return StoredPlane(
+        pixels=plane.pixels,
+        largest=2**bits - 1 if 8 < bits < 16 else plane.largest,
+        white_is_zero=white_is_zero and plane.pixels.dtype.itemsize > 1,
+    )
+
+
+def _has_second_picture(file: Any) -> bool:
+    """Whether a second page is more than a thumbnail."""
+    try:
+        second = file.pages[1]
+    except IndexError:
+        return False
+    return not second.is_reduced
+
+
+def _uncompressed(page: Any, path: Path) -> Array:
+    bytes_per_pixel = page.samplesperpixel * page.bitspersample // 8
+    require_size(path, page.imagelength, page.imagewidth, bytes_per_pixel)
+    # tifffile fills in what a damaged file lacks with zeros.
+    if 0 in page.dataoffsets or sum(page.databytecounts) < page.nbytes:
+        raise ValueError("fewer bytes than pixels")
+    array = page.asarray()
+    if page.axes[0] == "S":  # one plane for each channel
+        array = np.moveaxis(array, 0, -1)
+    if array.ndim == 3 and array.shape[-1] > 4:
+        raise DataError(f"{path} has the shape {array.shape}; store a single grey image of height x width")
+    return grey_of_channels(array, path) if array.ndim == 3 else array

@@ -1,0 +1,96 @@
+"""Work spread over processes, with what can go wrong there told apart."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
+
+
+class ProcessDiedError(RuntimeError):
+    """A process died without a word: memory ran out, or native code crashed.
+
+    Attributes:
+        started: numbers of the tasks that were under way, one of which is to blame.
+        waiting: numbers of the tasks that had not begun.
+    """
+
+    def __init__(self, started: Sequence[int], waiting: Sequence[int]) -> None:
+        super().__init__(
+            "a worker process died: either memory ran out (use fewer workers), or a decoder crashed, or the "
+            "script that started it does not guard its main part with `if __name__ == '__main__':`"
+        )
+        self.started = list(started)
+        self.waiting = list(waiting)
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_processes(
+    function: Callable[[TaskT], ResultT],
+    tasks: Sequence[TaskT],
+    *,
+    workers: int,
+    start: Callable[..., None] | None = None,
+    arguments: tuple[Any, ...] = (),
+    isolate: bool = False,
+) -> Iterator[tuple[int, ResultT]]:
+    """Call `function` on every task and yield (number of the task, result) as results come in.
+
+    With one worker everything happens in this process. An exception of a task ends all of them; so does an
+    interrupt, at once.
+
+    Args:
+        function: a module's function; it and the tasks travel to the processes by pickle.
+        tasks: what to do. Make them worth some hundredths of a second each; every one is a message.
+        workers: processes.
+        start: called once in each process with `arguments`.
+        arguments: see `start`.
+        isolate: use a process of its own even for one worker, since native code may crash it.
+
+    Raises:
+        ProcessDiedError: a process died.
+    """
+    workers = min(workers, len(tasks))
+    if workers == 0 or (workers == 1 and not isolate):
+        if workers and start is not None:
+            start(*arguments)
+        yield from ((number, function(task)) for number, task in enumerate(tasks))
+        return
+    # Forking a process that has used threads can deadlock; spawned ones start clean.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
+        begun, under_way = 0, dict[Future[ResultT], int]()
+        try:
+            while under_way or begun < len(tasks):
+                # Few are under way: a million tasks cost no memory, and a crash leaves few suspects.
+                while begun < len(tasks) and len(under_way) < 2 * workers:
+                    under_way[pool.submit(function, tasks[begun])] = begun
+                    begun += 1
+                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    result = future.result()
+                    yield under_way.pop(future), result
+        except BrokenProcessPool as error:
+            raise ProcessDiedError(sorted(under_way.values()), range(begun, len(tasks))) from error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+
+
+def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    if start is not None:
+        start(*arguments)

@@ -1,0 +1,1 @@
+"""Data decoded and resized once, into memory-mapped Arrow."""

@@ -1,0 +1,84 @@
+"""Prepared data in a local folder or at an address in object storage."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from data.config import DataConfig
+from data.errors import DataError, first_line
+
+from .store import INFO, StoreInfo, shard_name
+
+
+def is_remote(config: DataConfig) -> bool:
+    """Whether `prepared` is an address, such as `s3://bucket/folder`, and no local folder."""
+    return "://" in str(config.prepared)
+
+
+def read_info(config: DataConfig) -> StoreInfo:
+    """What a prepared data set consists of.
+
+    Raises:
+        DataError: there is none, or it is not finished.
+    """
+    place = str(config.prepared).rstrip("/")
+    if is_remote(config):
+        return StoreInfo.from_json(_read_remote(f"{place}/{INFO}"), f"{place}/{INFO}")
+    folder = Path(place)
+    if not folder.is_dir():
+        raise DataError(f"--data.prepared {folder} is no folder; make one with data.prepare")
+    if not (folder / INFO).is_file():
+        raise DataError(f"--data.prepared {folder} is not finished: it has no {INFO}; run data.prepare again")
+    return StoreInfo.from_json((folder / INFO).read_text(), str(folder / INFO))
+
+
+def shard_addresses(config: DataConfig, info: StoreInfo, split: str) -> list[str]:
+    """Where the shards of a split are."""
+    place, count = str(config.prepared).rstrip("/"), len(info.shards[split])
+    return [f"{place}/{split}/{shard_name(number, count)}" for number in range(count)]
+
+
+def fetch(config: DataConfig, info: StoreInfo, split: str) -> Path:
+    """Local folder with the shards of a split; those at an address are copied to the cache once.
+
+    Raises:
+        DataError: they cannot be copied.
+    """
+    if not is_remote(config):
+        return Path(str(config.prepared))
+    digest = hashlib.sha256(f"{config.prepared}{info.to_json()}".encode()).hexdigest()[:16]
+    folder = config.cache_dir / f"prepared-{digest}"
+    if (folder / split).is_dir():
+        return folder
+    part = folder / f"{split}.{os.getpid()}.part"
+    part.mkdir(parents=True, exist_ok=True)
+    for address in shard_addresses(config, info, split):
+        _copy(address, part / address.rpartition("/")[2])
+    try:
+        part.replace(folder / split)
+    except OSError:  # another process of this run was first
+        shutil.rmtree(part)
+    return folder
+
+
+def _read_remote(address: str) -> str:
+    import fsspec
+
+    try:
+        with fsspec.open(address, "r", encoding="utf-8") as file:
+            return str(file.read())
+    except Exception as error:  # every kind of storage has errors of its own
+        raise DataError(f"--data.prepared: {address} cannot be read ({first_line(error)})") from error
+
+
+def _copy(address: str, path: Path) -> None:
+    import fsspec
+
+    try:
+        with fsspec.open(address, "rb") as source, path.open("wb") as file:
+            shutil.copyfileobj(source, file, length=16 << 20)
+    except Exception as error:  # every kind of storage has errors of its own
+        raise DataError(f"--data.prepared: {address} cannot be copied ({first_line(error)})") from error
