@@ -1,5 +1,6 @@
 """`python -m gan.benchmark`: how long things take and how much memory they need, on this machine."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,15 +8,21 @@ from data.commandline import argv, run_command, tyro_parse
 from gan.cli import preset_for_hardware
 from gan.config import Preset
 
+Part = Literal["training", "loading", "indexing", "synthesis"]
+
 
 @dataclass(kw_only=True)
 class BenchmarkConfig:
-    """Time the command line, augmentation, one training step of each stage, and prediction."""
+    """Measure training, loading of data, indexing of a million images, and synthesis."""
 
+    parts: tuple[Part, ...] = ("training",)
+    """What to measure: training (the command line, augmentation, a step of each stage, prediction), loading
+    (reading and writing prepared data, waiting for data), indexing (a million images), synthesis (pairs from
+    CT against the bare projection)."""
     preset: Preset | None = None
-    """Size of networks, images and batches; with none named, the hardware picks."""
+    """Size of networks, images and batches of training; with none named, the hardware picks."""
     steps: int = 20
-    """Steps to time, after three to warm up."""
+    """Training steps to time, after three to warm up."""
     mixed_precision: Literal["no", "bf16"] = "no"
     """Precision of the networks' arithmetic."""
     cpu: bool = False
@@ -29,11 +36,23 @@ class BenchmarkConfig:
 def main() -> None:
     """Parse the command line, measure, print."""
     config = tyro_parse(BenchmarkConfig, argv(), prog="python -m gan.benchmark")
-    preset = config.preset or preset_for_hardware(cpu=config.cpu)
-    from gan.timing import measure  # torch is imported from here on
+    for part in config.parts:
+        for line in measure(part, config):
+            print(line, flush=True)
 
-    for line in measure(preset, steps=config.steps, mixed_precision=config.mixed_precision, cpu=config.cpu):
-        print(line, flush=True)
+
+def measure(part: Part, config: BenchmarkConfig) -> Iterator[str]:
+    """Lines of text of one part; torch is imported from here on."""
+    if part == "training":
+        from gan.timing_training import measure_training
+
+        preset = config.preset or preset_for_hardware(cpu=config.cpu)
+        return measure_training(
+            preset, steps=config.steps, mixed_precision=config.mixed_precision, cpu=config.cpu
+        )
+    from gan import timing_data
+
+    return getattr(timing_data, f"measure_{part}")()
 
 
 if __name__ == "__main__":

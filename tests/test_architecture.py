@@ -16,7 +16,7 @@ LAYERS = (
     {"checkpoint", "visualise"},
     {"loop", "start", "assemble"},
     {"pretraining", "adversarial_training", "prediction"},
-    {"timing"},
+    {"timing_training", "timing_data"},
     {"pretrain", "adversarial", "predict", "benchmark"},
 )
 

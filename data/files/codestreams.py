@@ -185,6 +185,8 @@ def check_jpeg_2000(frame: bytes, plane: Plane) -> None:
     start = frame.find(b"\xff\x4f\xff\x51", 0, 1024)  # some writers leave the boxes of a JP2 file around it
     if start < 0 or len(frame) < start + 45:
         raise DamagedCodestream("does not start as JPEG 2000 does")
+    if not frame.rstrip(b"\0").endswith(bytes((0xFF, _END))):  # OpenJPEG leaves black what is missing
+        raise DamagedCodestream("ends before its end")
     size, _, right, bottom, left, top, tile_width, tile_height, tile_left, tile_top, components = (
         struct.unpack(">HHIIIIIIIIH", frame[start + 4 : start + 42])
     )

@@ -105,9 +105,12 @@ def read_dicom(path: Path) -> DicomPlane:
     if stored.dtype.kind == "f":
         return DicomPlane(stored=stored, bits=None, is_signed=False, dataset=dataset, spacing_mm=spacing_mm)
     bits, is_signed = int(dataset.BitsStored), int(dataset.PixelRepresentation) == 1
-    shift = int(dataset.get("HighBit", bits - 1)) + 1 - bits
-    if shift > 0 and _syntax(dataset) not in _DECODERS:  # images of before 2014 may lie higher up
-        stored = stored >> shift
+    if _syntax(dataset) in _DECODERS:
+        # A codestream has no bits for overlays: what lies above is a contradiction, and must not be cut off.
+        if int(stored.max()) >> bits > 0 or int(stored.min()) < -(1 << bits):
+            raise DataError(f"{path} holds values of more than the {bits} bits it declares; store it again")
+    elif (shift := int(dataset.get("HighBit", bits - 1)) + 1 - bits) > 0:
+        stored = stored >> shift  # images of before 2014 may lie higher up
     return DicomPlane(stored=stored, bits=bits, is_signed=is_signed, dataset=dataset, spacing_mm=spacing_mm)
 
 
@@ -199,9 +202,16 @@ def _decode(dataset: Dataset, path: Path) -> Array:
         raise DataError(f"{path} is compressed in an unknown way; store it uncompressed") from None
     if syntax == _RLE:
         plugin = "pydicom"
+    # Up to 16 bits are masked where they are looked up; a copy for that would be one too many.
+    is_wide = int(dataset.get("BitsStored", 0)) > 16
     with without_stderr() if plugin in ("gdcm", "pylibjpeg") else nullcontext():
         pixels, _ = decoder.as_array(
-            dataset, index=0, raw=True, view_only=True, correct_unused_bits=False, decoding_plugin=plugin
+            dataset,
+            index=0,
+            raw=True,
+            view_only=not is_wide,
+            correct_unused_bits=is_wide,
+            decoding_plugin=plugin,
         )
     return pixels
 

@@ -102,7 +102,7 @@ def _read_radiograph(path: Path, intensity: Intensity) -> Radiograph:
     except DataError:
         raise
     except Exception as error:  # decoders raise whatever they please on a damaged file
-        raise _unreadable(path, "DICOM") from error
+        raise _unreadable(path, "DICOM", error) from error
 
 
 def _decode(path: Path) -> StoredPlane:
@@ -126,7 +126,7 @@ def _decode(path: Path) -> StoredPlane:
     except DataError:
         raise
     except Exception as error:  # decoders raise whatever they please on a damaged file
-        raise _unreadable(path, suffix.removeprefix(".").upper()) from error
+        raise _unreadable(path, suffix.removeprefix(".").upper(), error) from error
 
 
 def _require_file(path: Path) -> None:
@@ -136,5 +136,7 @@ def _require_file(path: Path) -> None:
         raise DataError(f"{path} does not exist; check the path")
 
 
-def _unreadable(path: Path, kind: str) -> DataError:
+def _unreadable(path: Path, kind: str, error: Exception) -> DataError:
+    if isinstance(error, PermissionError):
+        return DataError(f"{path} must not be opened; check its permissions")
     return DataError(f"{path} cannot be read as {kind}; replace it with an intact file")

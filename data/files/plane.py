@@ -50,8 +50,8 @@ def require_size(path: Path, height: int, width: int, bytes_per_pixel: int = 1) 
         )
     if height * width * bytes_per_pixel > MAX_BYTES:
         raise DataError(
-            f"{path} declares {height} x {width} pixels of {bytes_per_pixel} bytes, and {MAX_BYTES >> 20} MiB "
-            "are the limit; store it as 16 bit integers"
+            f"{path} declares {height} x {width} pixels of {bytes_per_pixel} bytes, and "
+            f"{MAX_BYTES // 10**6} MB are the limit; store it as 16 bit integers"
         )
 
 

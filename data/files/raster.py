@@ -107,8 +107,8 @@ def _has_second_picture(file: Any) -> bool:
 def _uncompressed(page: Any, path: Path) -> Array:
     bytes_per_pixel = page.samplesperpixel * page.bitspersample // 8
     require_size(path, page.imagelength, page.imagewidth, bytes_per_pixel)
-    # tifffile fills in what a damaged file lacks with zeros.
-    if 0 in page.dataoffsets or sum(page.databytecounts) < page.nbytes:
+    # tifffile fills in what a damaged file lacks with zeros, and makes nothing of an unknown type.
+    if page.dtype is None or 0 in page.dataoffsets or sum(page.databytecounts) < page.nbytes:
         raise ValueError("fewer bytes than pixels")
     array = page.asarray()
     if page.axes[0] == "S":  # one plane for each channel

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from data.config import SPLITS
 from data.errors import DataError
-from data.files.formats import READABLE, require_readable, stem_of, suffix_of, without_suffix
+from data.files.formats import is_radiograph_file, require_readable, stem_of, without_suffix
 
 from .records import ImageRecord, PairRecord, RecordTable, images_of_pairs, unique_ids
 
@@ -115,11 +115,11 @@ def _nested_pair(root: Path, folder: Path) -> PairRecord | None:
 
 def _find_images(root: Path) -> list[ImageRecord]:
     files = sorted(file for file in root.rglob("*") if file.is_file() and not file.name.startswith("."))
-    images = [file for file in files if suffix_of(file) in READABLE]
+    images = [file for file in files if is_radiograph_file(file)]
     if not images:
         for file in files[:1]:
             require_readable(file)
-        raise DataError(f"{root} holds no images; give a folder of images or a CSV manifest")
+        raise DataError(f"{root} holds no images; give a folder of images or a CSV or Parquet manifest")
     relative = [file.relative_to(root) for file in images]
     names_splits = all(len(path.parts) > 1 and path.parts[0] in SPLITS for path in relative)
     full_names = [path.as_posix() for path in relative]
@@ -148,7 +148,7 @@ def _by_stem(folder: Path, stems: Container[str] | None = None) -> dict[str, Pat
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
         stem = stem_of(file)
-        if suffix_of(file) not in READABLE or file.name.startswith(".") or (stems and stem not in stems):
+        if file.name.startswith(".") or (stems and stem not in stems) or not is_radiograph_file(file):
             continue
         if stem in files:
             raise DataError(f"{files[stem]} and {file} have the same name; remove one of them")

@@ -94,7 +94,13 @@ def test_no_images(tmp_path):
         images_in_folder(tmp_path)
 
 
-def test_folder_of_a_format_not_read_yet(tmp_path):
-    _touch(tmp_path, "a.dcm")
-    with pytest.raises(DataError, match=r"a\.dcm is DICOM, which is not read yet"):
+def test_folder_of_a_format_that_is_not_read(tmp_path):
+    _touch(tmp_path, "a.bmp")
+    with pytest.raises(DataError, match=r"a\.bmp is a \.bmp file, which is not read"):
         images_in_folder(tmp_path)
+
+
+def test_dicom_files_are_found_by_content_where_no_suffix_says_what_they_are(tmp_path):
+    for name, content in (("IM0001", b"DICM"), ("1.2.840.7", b"DICM"), ("README", b"text"), ("b.dcm", b"")):
+        (tmp_path / name).write_bytes(bytes(128) + content)
+    assert [record.image.name for record in images_in_folder(tmp_path)] == ["1.2.840.7", "IM0001", "b.dcm"]

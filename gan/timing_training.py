@@ -24,7 +24,7 @@ from networks import BottleneckEncoder
 WARM_UP = 3
 
 
-def measure(preset: Preset, *, steps: int, mixed_precision: str, cpu: bool) -> Iterator[str]:
+def measure_training(preset: Preset, *, steps: int, mixed_precision: str, cpu: bool) -> Iterator[str]:
     """Yield one line of text for each thing measured."""
     accelerator = Accelerator(cpu=cpu, mixed_precision=mixed_precision)
     device = accelerator.device

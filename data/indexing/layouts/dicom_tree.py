@@ -1,0 +1,97 @@
+"""Any tree of DICOM files, as an archive exports it: told by the headers alone, never by folder names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from data.errors import DataError
+from data.indexing.catalogue import Catalogue, Images, Source, no_splits
+from data.indexing.headers import SUFFIXES, Header, looks_like_dicom, read_headers
+
+LOOKED_FOR = "any DICOM file at any depth"
+_REPEATED = "the same image again"
+_UNREADABLE = "folder cannot be opened"
+
+
+def find(root: Path) -> bool:
+    """At least one file that is DICOM by its mark or by its name."""
+    return any(path.lower().endswith(SUFFIXES) or looks_like_dicom(path) for path in files_below(root))
+
+
+def read(source: Source) -> Catalogue:
+    """All radiographs whose headers say whose and of which study they are; the rest is refused by reason.
+
+    Raises:
+        DataError: there is no radiograph.
+    """
+    unreadable: list[str] = []
+    paths = list(files_below(source.root, source.out, unreadable))
+    headers: list[Header] = []
+    kept: list[bytes] = []
+    refused = [(os.path.relpath(folder, source.root), _UNREADABLE) for folder in unreadable]
+    seen: set[str] = set()
+    for path, header in zip(paths, read_headers(paths, source.workers), strict=True):
+        relative = os.path.relpath(path, source.root)
+        if isinstance(header, Header) and header.image in seen:
+            refused.append((relative, _REPEATED))
+        elif isinstance(header, Header):
+            seen.add(header.image)
+            headers.append(header)
+            kept.append(os.fsencode(relative))  # names in an archive's export need not be UTF-8
+        else:
+            refused.append((relative, header))
+    catalogue = Catalogue(
+        images=_images(headers, kept), namespace="dicom", dated=True, checked=True, refused_files=refused
+    )
+    catalogue.refused.update(reason for _, reason in refused)
+    if not headers:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in catalogue.refused.most_common())
+        raise DataError(f"{source.root} holds no radiograph ({reasons}); name another folder")
+    return catalogue
+
+
+def files_below(root: Path, out: Path | None = None, unreadable: list[str] | None = None) -> Iterator[str]:
+    """Paths of all files, sorted within their folders; links to folders are followed, each folder once.
+
+    Args:
+        root: where to start.
+        out: a folder to leave alone, as hidden files and folders are.
+        unreadable: takes the folders that cannot be opened.
+    """
+
+    def note(error: OSError) -> None:
+        if unreadable is not None:
+            unreadable.append(error.filename)
+
+    visited = {os.path.realpath(out)} if out else set()
+    for folder, folders, names in os.walk(root, onerror=note, followlinks=True):
+        place = os.path.realpath(folder)
+        if place in visited:
+            folders.clear()
+            continue
+        visited.add(place)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))  # noqa: PTH118
+
+
+def _images(headers: list[Header], paths: list[bytes]) -> Images:
+    # Images of a study in the order of acquisition, raw detector data behind what is meant to be looked at.
+    order = sorted(range(len(headers)), key=lambda row: headers[row].order)
+    rank = np.empty(len(headers), np.int64)
+    rank[order] = np.arange(len(headers))
+    columns = {
+        name: pa.array([getattr(header, name) for header in headers], pa.string())
+        for name in ("patient", "study", "image", "view", "region")
+    }
+    return Images(
+        **columns,
+        path=pa.array(paths, pa.binary()),
+        moment=np.array([header.moment for header in headers], np.int64),
+        rank=rank,
+        split=no_splits(len(headers)),
+    )

@@ -1,0 +1,65 @@
+"""Pseudonyms: names that say nothing, the same for the same key, and not to be undone without it.
+
+Source: HMAC, RFC 2104, with SHA-256; keyed hashing of identifiers as in DICOM PS3.15 Annex E.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from data.errors import DataError
+
+_KEY_BYTES = 32
+_DIGITS = 16  # 64 bits: two of a million names meet with a probability of 3e-8
+
+
+def load_key(path: Path) -> bytes | None:
+    """The key that a file holds, or None where there is no such file.
+
+    Raises:
+        DataError: the file holds something else, which is not repeated.
+    """
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise DataError(
+            f"--key {path} holds no key of {2 * _KEY_BYTES} hexadecimal digits; "
+            "name another file, or a new one to have a key made"
+        )
+    return key
+
+
+def create_key(path: Path) -> bytes:
+    """Make a random key and keep it in a new file that only its owner can read.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    key = secrets.token_bytes(_KEY_BYTES)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(key.hex() + "\n")
+    except OSError as error:
+        raise DataError(f"--key {path} cannot be written ({error.strerror}); name another file") from None
+    return key
+
+
+def pseudonym(key: bytes, *parts: str) -> str:
+    """16 hexadecimal digits for one thing; `parts` say what kind of thing it is, and which one.
+
+    Every part is preceded by its length, so that no two lists of parts give the same message.
+    """
+    encoded = [part.encode("utf-8", "backslashreplace") for part in parts]
+    message = b"".join(b"%d:%b" % (len(part), part) for part in encoded)
+    return hmac.digest(key, message, "sha256").hex()[:_DIGITS]
