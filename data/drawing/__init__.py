@@ -1,0 +1,1 @@
+"""Changes drawn into real radiographs: two copies of one image, findings in one of them, the exact map."""

@@ -1,0 +1,85 @@
+"""Options of `python -m data.draw`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from data.config import FINDINGS, Change, Finding, Intensity, OnError
+
+
+@dataclass(kw_only=True)
+class DrawConfig:
+    """Draw findings into one of two differently augmented copies of each frontal chest radiograph.
+
+    The copies differ as two real studies of a patient do: in pose, in exposure and in noise. What was drawn
+    is the target, exactly; OUT becomes a data set of pairs with a manifest.
+    """
+
+    images: tyro.conf.Positional[Path]
+    """A manifest (CSV or Parquet) or a folder of frontal chest radiographs, dense tissue bright."""
+    out: tyro.conf.Positional[Path]
+    """Folder for the pairs; finished images found there are not drawn again."""
+    pairs_per_image: int = 4
+    """Pairs made of each radiograph."""
+    findings: tuple[Finding, ...] = FINDINGS
+    """Findings that can appear or resolve; each is drawn equally often."""
+    unchanged: float = 0.1
+    """Share of pairs in which nothing is drawn that differs."""
+    second: float = 0.2
+    """Probability that a second finding changes in the same pair."""
+    stable: float = 0.25
+    """Probability that a finding is present in both images and therefore no part of the target."""
+    change: Change = "magnitude"
+    """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation
+    rose or fell, in [-1, 1]."""
+    size: int | None = None
+    """Longest side of what is written, in pixels; by default each radiograph keeps its own size."""
+    intensity: Intensity = "dicom"
+    """How stored values become grey in [0, 1]: dicom (the window or lookup table a DICOM file names; other
+    files and DICOM without one by what their bit depth can hold), range (always by bit depth), or percentile
+    (each image between its own 0.5th and 99.5th percentile)."""
+    rotation: float = 3.0
+    """Largest rotation between the two copies, in degrees."""
+    translation: float = 0.03
+    """Largest shift between the two copies along each axis, as a share of the longest side."""
+    scale: float = 0.04
+    """Largest relative difference in size between the two copies."""
+    elastic: float = 0.006
+    """Largest smooth local displacement of each copy (breath, posture), as a share of the longest side."""
+    exposure: float = 0.15
+    """Largest shift of a copy's tone curve, in natural units of log exposure."""
+    contrast: float = 0.1
+    """Largest relative change of the slope of a copy's tone curve."""
+    gamma: float = 0.1
+    """Largest relative change of the exponent of a copy's tone curve."""
+    noise: float = 0.005
+    """Largest standard deviation of a copy's additive Gaussian noise."""
+    seed: int = 0
+    """Seed of findings, poses and exposures; with the id of an image it settles everything drawn from it."""
+    workers: int | None = None
+    """Drawing processes; by default one for each core."""
+    on_error: OnError = "raise"
+    """What an unreadable file or one without two lung fields does: raise (stop), or skip (leave it out,
+    counted and named at the end)."""
+
+    def __post_init__(self) -> None:
+        for name in ("pairs_per_image", "size", "workers"):
+            value, least = getattr(self, name), 64 if name == "size" else 1
+            if value is not None and value < least:
+                raise ValueError(f"{name} is {value}; it must be at least {least}")
+        if not self.findings:
+            raise ValueError(f"findings is empty; name at least one of {', '.join(FINDINGS)}")
+        if unknown := set(self.findings) - set(FINDINGS):
+            names = ", ".join(sorted(unknown))
+            raise ValueError(f"findings names {names}; the legal names are {', '.join(FINDINGS)}")
+        for name in ("unchanged", "second", "stable"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; a probability is in [0, 1]")
+        for name in ("translation", "scale", "elastic", "exposure", "contrast", "gamma", "noise"):
+            if not 0 <= getattr(self, name) <= 0.5:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 0.5]")
+        if not 0 <= self.rotation <= 45:
+            raise ValueError(f"rotation is {self.rotation}; it must be in [0, 45] degrees")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it must not be negative")
