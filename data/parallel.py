@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 TaskT = TypeVar("TaskT")
@@ -48,7 +49,7 @@ def in_processes(
     """Call `function` on every task and yield (number of the task, result) as results come in.
 
     With one worker everything happens in this process. An exception of a task ends all of them; so does an
-    interrupt, at once.
+    interrupt, at once. Each process computes with one thread, as there is one for every core.
 
     Args:
         function: a module's function; it and the tasks travel to the processes by pickle.
@@ -69,7 +70,7 @@ def in_processes(
         return
     # Forking a process that has used threads can deadlock; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
         begun, under_way = 0, dict[Future[ResultT], int]()
         try:
             while under_way or begun < len(tasks):
@@ -88,6 +89,22 @@ def in_processes(
             for child in multiprocessing.active_children():
                 child.terminate()
             raise
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Have the numerical libraries of processes that start meanwhile use one thread."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:

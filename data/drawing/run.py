@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
 from data.drawing.config import DrawConfig
@@ -18,11 +12,10 @@ from data.drawing.output import Row, finished, open_output, write_manifest, writ
 from data.drawing.pairs import draw_pair, draw_scenarios, find_chest
 from data.errors import DataError, UserError
 from data.files.images import read_radiograph
+from data.parallel import ProcessDiedError, available_cores, in_processes
 from data.tables.folders import images_in_folder
 from data.tables.manifest import images_in_manifest
 from data.tables.records import ImageRecord
-
-_WAITING_PER_WORKER = 2
 
 
 @dataclass(kw_only=True)
@@ -87,18 +80,24 @@ def _draw_missing(
     """Draw into some radiographs; the reasons why some could not be."""
     from tqdm import tqdm
 
-    workers = min(config.workers or os.cpu_count() or 1, len(records))
+    tasks = [(record, config) for record in records]
     with tqdm(
         total=done + len(records), initial=done, desc="drawing", unit="image", disable=not progress
     ) as bar:
-        results = (
-            _in_this_process(records, config) if workers <= 1 else _in_processes(records, config, workers)
-        )
-        with closing(results) as reasons:
-            for reason in reasons:
+        try:
+            for _, reason in in_processes(_draw, tasks, workers=config.workers or available_cores()):
                 bar.update()
                 if reason is not None:
                     yield reason
+        except ProcessDiedError as error:
+            raise UserError(
+                "a drawing process died, most likely because memory ran out; take fewer --workers or a "
+                "smaller --size, and the same command goes on from there"
+            ) from error
+
+
+def _draw(task: tuple[ImageRecord, DrawConfig]) -> str | None:
+    return draw_image(*task)
 
 
 def draw_image(record: ImageRecord, config: DrawConfig) -> str | None:
@@ -112,53 +111,3 @@ def draw_image(record: ImageRecord, config: DrawConfig) -> str | None:
     except DataError as error:
         return str(error)
     return None
-
-
-def _in_this_process(records: Sequence[ImageRecord], config: DrawConfig) -> Generator[str | None, None, None]:
-    for record in records:
-        yield draw_image(record, config)
-
-
-def _in_processes(
-    records: Sequence[ImageRecord], config: DrawConfig, workers: int
-) -> Generator[str | None, None, None]:
-    """What `draw_image` returns for each record, as they finish; however many, few wait at a time."""
-    left = iter(records)
-    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _ignore_interrupts) as pool:
-        try:
-            running: set[Future[str | None]] = set()
-            while True:
-                room = _WAITING_PER_WORKER * workers - len(running)
-                running |= {pool.submit(draw_image, record, config) for record in islice(left, room)}
-                if not running:
-                    return
-                finished_now, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished_now:
-                    yield future.result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a drawing process died, most likely because memory ran out; take fewer --workers or a "
-                "smaller --size, and the same command goes on from there"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let the processes that start meanwhile use one thread each, as there is one for every core."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -12,14 +12,17 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
-import multiprocessing
 import os
 import re
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
+
+from data.errors import DataError
+from data.files.formats import DICOM_SUFFIXES, has_dicom_prefix
+from data.parallel import available_cores, in_processes
 
 from .catalogue import MILLISECONDS_PER_DAY, UNDATED
 from .views import UNKNOWN, normalise_view, view_in_description
@@ -43,10 +46,8 @@ _TAGS = [
     *("ViewPosition", "ViewCodeSequence", "SeriesDescription", "BodyPartExamined", "PresentationIntentType"),
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
 ]
-_MAGIC_AT = 128
-SUFFIXES = (".dcm", ".dicom", ".ima")
 _CHUNK = 64  # files in one task
-_WORTH_A_POOL = 512  # files below which starting processes takes longer than reading
+_WORTH_A_POOL = 512
 
 
 class Header(NamedTuple):
@@ -70,21 +71,23 @@ def read_headers(paths: Sequence[str], workers: int) -> Iterator[Header | str]:
     """
     from tqdm import tqdm
 
-    workers = workers or os.cpu_count() or 1
+    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
+    # For a few files, starting processes takes longer than reading.
+    workers = 1 if len(paths) < _WORTH_A_POOL else workers or available_cores()
+    read: dict[int, list[Header | str]] = {}
     with tqdm(total=len(paths), desc="headers", unit="file", disable=None) as bar:
-        for headers in _in_chunks(paths, workers):
+        for number, headers in in_processes(_read_chunk, chunks, workers=workers):
             bar.update(len(headers))
-            yield from headers
+            read[number] = headers
+    for number in range(len(chunks)):
+        yield from read.pop(number)
 
 
 def looks_like_dicom(path: str) -> bool:
     """Whether a file carries the mark of a DICOM file behind its preamble."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116
-            return False
-        with open(path, "rb") as file:  # noqa: PTH123
-            return file.read(_MAGIC_AT + 4)[_MAGIC_AT:] == b"DICM"
-    except OSError:
+        return Path(path).is_file() and has_dicom_prefix(Path(path))
+    except DataError:
         return False
 
 
@@ -97,7 +100,7 @@ def read_header(path: str) -> Header | str:
             return "not a regular file"
         marked = looks_like_dicom(path)
         suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
-        if not marked and suffix and suffix not in SUFFIXES:
+        if not marked and suffix and suffix not in DICOM_SUFFIXES:
             return "not DICOM"
         with open(path, "rb") as file:  # noqa: PTH123
             dataset = pydicom.dcmread(file, force=not marked, stop_before_pixels=True, specific_tags=_TAGS)
@@ -111,16 +114,6 @@ def read_header(path: str) -> Header | str:
         return _reason_against(dataset) or _describe(dataset)
     except Exception:  # values are parsed when they are asked for
         return "damaged header"
-
-
-def _in_chunks(paths: Sequence[str], workers: int) -> Iterator[list[Header | str]]:
-    chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
-    if workers == 1 or len(paths) < _WORTH_A_POOL:
-        yield from map(_read_chunk, chunks)
-        return
-    # A forked process would inherit locks of the threads that pyarrow runs.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_read_chunk, chunks)
 
 
 def _read_chunk(paths: Sequence[str]) -> list[Header | str]:

