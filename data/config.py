@@ -105,7 +105,28 @@ class AugmentConfig:
 
 
 @dataclass(kw_only=True)
-class DataConfig:
+class SplitConfig:
+    """How patients are divided where the data names no splits."""
+
+    val_fraction: float = 0.1
+    """Share of patients held out for validation when the data names no splits."""
+    test_fraction: float = 0.15
+    """Share of patients held out for the final numbers when the data names no splits."""
+    split_seed: int = 0
+    """Seed of the split by patient when the data names no splits."""
+
+    def __post_init__(self) -> None:
+        for name in ("val_fraction", "test_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                "val_fraction and test_fraction leave nothing to train on; their sum must be below 1"
+            )
+
+
+@dataclass(kw_only=True)
+class DataConfig(SplitConfig):
     """What to train on."""
 
     path: Path | None = None
@@ -134,28 +155,16 @@ class DataConfig:
     workers: int = 0
     """Loader processes; 0 loads in the training process. Embedded and prepared data need none; streamed data
     always has one."""
-    val_fraction: float = 0.1
-    """Share of patients held out for validation when the data names no splits."""
-    test_fraction: float = 0.15
-    """Share of patients held out for the final numbers when the data names no splits."""
-    split_seed: int = 0
-    """Seed of the split by patient when the data names no splits."""
     cache_dir: Path = Path(".cache")
     """Where the rendered embedded data set is kept for the next run with the same settings."""
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.image_size < 32:
             raise ValueError(f"image_size is {self.image_size}; it must be at least 32")
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}; it must not be negative")
-        for name in ("val_fraction", "test_fraction"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
-        if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError(
-                "val_fraction and test_fraction leave nothing to train on; their sum must be below 1"
-            )

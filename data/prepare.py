@@ -7,11 +7,11 @@ from typing import Literal
 import tyro
 
 from data.commandline import argv, run_command, tyro_parse
-from data.config import Change, Framing, Intensity, OnError
+from data.config import Change, Framing, Intensity, OnError, SplitConfig
 
 
 @dataclass(kw_only=True)
-class PrepareConfig:
+class PrepareConfig(SplitConfig):
     """Decode and resize every file of a data set once, so that training reads thousands of images a second.
 
     The result is used with `--data.prepared OUT`. An interrupted run goes on when it is started again.
@@ -38,18 +38,13 @@ class PrepareConfig:
     on_error: OnError = "raise"
     """What a file that cannot be read does: raise (stop), or skip (leave its sample out, counted and named in
     OUT/skipped.csv)."""
-    val_fraction: float = 0.1
-    """Share of patients held out for validation when the data names no splits."""
-    test_fraction: float = 0.15
-    """Share of patients held out for the final numbers when the data names no splits."""
-    split_seed: int = 0
-    """Seed of the split by patient when the data names no splits."""
     workers: int = 0
     """Processes; 0 takes one for each core."""
     overwrite: bool = False
     """Delete an earlier prepared data set in OUT first."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.size != "native" and self.size < 32:
             raise ValueError(f"size is {self.size}; it must be at least 32, or native")
         if self.workers < 0:

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
+from data.config import SplitConfig
+
 from .views import VIEWS, normalise_view
 
 LayoutName = Literal["mimic-cxr-jpg", "mimic-cxr", "chexpert", "nih", "padchest", "vindr", "dicom", "nested"]
@@ -13,7 +15,7 @@ LAYOUT_NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
 
 
 @dataclass(kw_only=True)
-class IndexConfig:
+class IndexConfig(SplitConfig):
     """Turn a data set into manifests: every image, and pairs of consecutive studies in the same view."""
 
     root: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ROOT")]
@@ -30,25 +32,13 @@ class IndexConfig:
     """Keep only images of these views, such as PA AP; without it, all are kept."""
     format: Literal["csv", "parquet"] = "csv"
     """Format of the manifests."""
-    val_fraction: float = 0.1
-    """Share of patients held out for validation where no official split does it."""
-    test_fraction: float = 0.15
-    """Share of patients held out for the final numbers where no official split does it."""
-    split_seed: int = 0
-    """Seed of the splits that are drawn."""
     workers: int = 0
     """Processes that read DICOM headers; 0 takes one per core."""
     overwrite: bool = False
     """Replace the manifests that OUT holds already."""
 
     def __post_init__(self) -> None:
-        for name in ("val_fraction", "test_fraction"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
-        if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError(
-                "val_fraction and test_fraction leave nothing to train on; their sum must be below 1"
-            )
+        super().__post_init__()
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}; it must not be negative")
         for view in self.views:

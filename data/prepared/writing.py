@@ -208,8 +208,7 @@ def _write_all(
                 bar.update(len(tasks[number].rows))
         except ProcessDiedError as error:
             raise DataError(
-                "a process died while it read files: run data.check on the manifest to learn which file it "
-                "was, or use fewer --workers if memory ran out"
+                f"{error}; python -m data.check MANIFEST names a file that crashes its decoder"
             ) from error
     return written
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -38,7 +38,8 @@ STRUCTURES: tuple[str, ...] = (
     "clavicula_left",
     "clavicula_right",
 )
-"""Structures that findings look up by name; every anatomy has them."""
+"""Structures that findings look up by name. The embedded anatomies have all of them; any other has at least
+the lungs, and is given the findings whose structures it has."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -60,6 +61,10 @@ class Anatomy:
     """Bounding box of every structure in the grid; looking for one there saves most of the time."""
     spacing: float
     """Side of a voxel in mm."""
+
+    def has(self, *structures: str) -> bool:
+        """Whether every one of the named structures is there."""
+        return all(name in self.boxes for name in structures)
 
     def box(self, *structures: str) -> Box:
         """Smallest box that holds the named structures."""
@@ -164,14 +169,20 @@ def crop_change(delta: Volume, corner: tuple[int, int, int] = (0, 0, 0), smalles
     return Change(delta=np.ascontiguousarray(delta[x, y, z], dtype=np.float32), corner=start)
 
 
-def assemble(mu: Volume, labels: NDArray[np.uint8], names: Mapping[str, int], spacing: float) -> Anatomy:
+def assemble(
+    mu: Volume,
+    labels: NDArray[np.uint8],
+    names: Mapping[str, int],
+    spacing: float,
+    required: Sequence[str] = STRUCTURES,
+) -> Anatomy:
     """Check the structures and derive the depth below the chest wall.
 
     Raises:
-        DataError: if a structure that findings need is missing.
+        DataError: if one of the required structures is missing.
     """
     boxes = structure_boxes(labels, names)
-    missing = [name for name in STRUCTURES if name not in boxes]
+    missing = [name for name in required if name not in boxes]
     if missing:
         raise DataError(f"the labels lack {', '.join(missing)}; use a label map of the whole chest")
     sides = {side: np.isin(labels, [names[name] for name in lobes]) for side, lobes in LOBES.items()}

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.synthesis.anatomy import LUNGS, Anatomy, Volume
+from data.synthesis.anatomy import LUNGS, Anatomy, Box, Volume
+
+if TYPE_CHECKING:
+    from nanodrr.data import Subject
 
 SOURCE_TO_DETECTOR_MM = 1800.0
 ISOCENTRE_TO_DETECTOR_MM = 160.0
@@ -32,6 +37,8 @@ SCATTER_SHARE = 0.25
 _SCATTER_SPREAD = 0.12
 _STEP_MM = 2.5
 _RAYS_AT_ONCE = 1 << 16
+_LARGER_PATIENT = 1.08
+"""How much larger than the CT a virtual patient may be; see `deform.SCALE`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +70,34 @@ def frame(anatomy: Anatomy, size: int) -> Camera:
     """Collimate to the chest: both lungs from the apices to the costophrenic angles, with a margin."""
     chest = anatomy.box(*LUNGS)
     centre = [(part.start + part.stop - 1) / 2 * anatomy.spacing for part in chest]
-    width, _, height = ((part.stop - part.start) * anatomy.spacing for part in chest)
-    field = max(width + 44.0, height + 40.0)
+    field = _field_mm(chest, anatomy.spacing)
     return Camera(size=size, field_mm=field, isocentre=(centre[0], centre[1], centre[2]))
+
+
+def _field_mm(chest: Box, spacing: float) -> float:
+    width, _, height = ((part.stop - part.start) * spacing for part in chest)
+    return max(width + 44.0, height + 40.0)
+
+
+def reach(chest: Box, depth: int, spacing: float, degrees: float, shift_mm: float) -> tuple[int, int]:
+    """Lowest and highest level, in voxels, that a ray onto the film can pass inside the patient.
+
+    What lies beyond costs time and shows nothing; a volume that ends sooner shows its end.
+
+    Args:
+        chest: box of the lungs in the grid.
+        depth: size of the grid from back to front, in voxels.
+        spacing: side of a voxel in mm.
+        degrees: largest rotation of the patient about each axis.
+        shift_mm: largest shift along each axis.
+    """
+    angle = np.deg2rad(degrees)
+    half_depth = depth * spacing / 2
+    half_film = _LARGER_PATIENT * _field_mm(chest, spacing) / 2 * (1 + half_depth / _SOURCE_TO_ISOCENTRE_MM)
+    # A film that leans reaches highest with its corners, a patient who bends with chest and back.
+    half = half_film * (np.cos(angle) + np.sin(angle)) + half_depth * np.tan(angle) + shift_mm
+    middle = (chest[2].start + chest[2].stop - 1) / 2
+    return int(np.floor(middle - half / spacing)), int(np.ceil(middle + half / spacing))
 
 
 def aperture(volume: Volume, spacing: float, camera: Camera) -> Volume:
@@ -85,47 +117,79 @@ def aperture(volume: Volume, spacing: float, camera: Camera) -> Volume:
     return blurred
 
 
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A volume where the rays meet it; made once, it is projected in any number of poses."""
+
+    subject: Subject
+    corners: NDArray[np.float64]
+    """Its corners `[8, 4]` in the world, homogeneous."""
+    samples: int
+    """Points at which a ray samples it."""
+
+
+def place(
+    volume: Volume,
+    spacing: float,
+    camera: Camera,
+    corner: tuple[int, int, int] = (0, 0, 0),
+    device: str = "cpu",
+) -> Target:
+    """Put a volume before the camera.
+
+    Args:
+        volume: attenuation `[X, Y, Z]` in 1/mm.
+        spacing: side of a voxel in mm.
+        camera: the film.
+        corner: first voxel of the volume in the grid of the anatomy; rays outside its shadow cost nothing.
+        device: where volume and rays live while they meet.
+    """
+    # World: right, front, head, in mm from the isocentre.
+    flip = np.array([-1.0, 1.0, 1.0])
+    affine = np.diag([*(flip * spacing), 1.0])
+    affine[:3, 3] = flip * (np.asarray(corner) * spacing - np.asarray(camera.isocentre))
+    return Target(
+        subject=_subject(volume, affine).to(device),
+        corners=_corners(volume.shape, affine),
+        samples=max(8, int(np.ceil(1.02 * volume.shape[1] * spacing / _STEP_MM))),
+    )
+
+
 def project(
     volume: Volume,
     spacing: float,
     camera: Camera,
     poses: Sequence[Pose],
     corner: tuple[int, int, int] = (0, 0, 0),
+    device: str = "cpu",
 ) -> Tensor:
-    """Line integrals of a volume.
+    """Line integrals `[N, size, size]` of a volume in N poses; see `place` and `shoot`."""
+    return shoot(place(volume, spacing, camera, corner, device), camera, poses)
+
+
+def shoot(target: Target, camera: Camera, poses: Sequence[Pose]) -> Tensor:
+    """Line integrals of a volume that is in its place.
 
     Args:
-        volume: attenuation `[X, Y, Z]` in 1/mm.
-        spacing: side of a voxel in mm.
+        target: the volume, put before the same camera.
         camera: the film.
         poses: N ways in which the patient stands.
-        corner: first voxel of the volume in the grid of the anatomy; rays outside its shadow cost nothing.
 
     Returns:
-        `[N, size, size]`, dimensionless, head up and the patient's left at the right.
+        `[N, size, size]` on the CPU, dimensionless, head up and the patient's left at the right.
     """
     from nanodrr.camera import make_k_inv, make_rt_inv
-    from nanodrr.data import Subject
-    from nanodrr.drr import render
-    from torchio import ScalarImage
 
-    # World: right, front, head, in mm from the isocentre.
-    flip = np.array([-1.0, 1.0, 1.0])
-    affine = np.diag([*(flip * spacing), 1.0])
-    affine[:3, 3] = flip * (np.asarray(corner) * spacing - np.asarray(camera.isocentre))
-    image = ScalarImage(tensor=torch.from_numpy(volume)[None], affine=affine)
-    subject = Subject.from_images(image, max_label=0, convert_to_mu=False)
-    samples = max(8, int(np.ceil(1.02 * volume.shape[1] * spacing / _STEP_MM)))
+    device = target.subject.isocenter.device
     pixel = camera.pixel_mm
-    sdd = torch.tensor([SOURCE_TO_DETECTOR_MM])
-    corners = _corners(volume.shape, affine)
+    sdd = torch.tensor([SOURCE_TO_DETECTOR_MM], device=device)
     films = torch.zeros(len(poses), camera.size, camera.size)
     for film, pose in zip(films, poses, strict=True):
         x, y, z = pose.shift
         # The camera moves against the patient; its world's x axis, to the right, runs against ours.
         position = torch.tensor([[x, -_SOURCE_TO_ISOCENTRE_MM - y, -z]], dtype=torch.float32)
         camera_to_world = make_rt_inv(torch.tensor([pose.rotation], dtype=torch.float32), position, "PA")
-        top, bottom, left, right = _shadow(corners, camera_to_world[0].double().numpy(), camera)
+        top, bottom, left, right = _shadow(target.corners, camera_to_world[0].double().numpy(), camera)
         rows = max(1, _RAYS_AT_ONCE // max(1, right - left))
         for row in range(top, bottom, rows):
             height, width = min(rows, bottom - row), right - left
@@ -133,10 +197,33 @@ def project(
             x0 = (camera.size / 2 - left - width / 2) * pixel
             y0 = (camera.size / 2 - row - height / 2) * pixel
             k_inv = make_k_inv(SOURCE_TO_DETECTOR_MM, pixel, pixel, x0, y0, height, width, torch.float32)
-            with torch.no_grad():
-                part = render(subject, k_inv, camera_to_world, sdd, height, width, n_samples=samples)
-            film[row : row + height, left:right] = part[0, 0]
+            view = (k_inv.to(device), camera_to_world.to(device), sdd, height, width)
+            film[row : row + height, left:right] = cast_rays(target.subject, *view, target.samples)[0, 0]
     return films
+
+
+def cast_rays(
+    subject: Subject,
+    k_inv: Tensor,
+    camera_to_world: Tensor,
+    sdd: Tensor,
+    height: int,
+    width: int,
+    samples: int,
+) -> Tensor:
+    """Line integrals `[1, 1, height, width]`: nanodrr's own part of every projection, and nothing else."""
+    from nanodrr.drr import render
+
+    with torch.no_grad():
+        return render(subject, k_inv, camera_to_world, sdd, height, width, n_samples=samples)
+
+
+def _subject(volume: Volume, affine: NDArray[np.float64]) -> Subject:
+    from nanodrr.data import Subject
+    from torchio import ScalarImage
+
+    image = ScalarImage(tensor=torch.from_numpy(volume)[None], affine=affine)
+    return Subject.from_images(image, max_label=0, convert_to_mu=False)
 
 
 def _corners(shape: tuple[int, ...], affine: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -164,10 +251,9 @@ def expose(lines: Tensor, rng: np.random.Generator) -> NDArray[np.float32]:
     fixed logistic tone curve, so the same tissue looks the same in every image but for a small random
     exposure and contrast, and a mild noise.
     """
-    from scipy.ndimage import gaussian_filter
-
     primary = np.exp(-lines.double().numpy())
-    scatter = gaussian_filter(primary, _SCATTER_SPREAD * primary.shape[-1], mode="nearest")
+    spread = _scatter_matrix(primary.shape[-1])
+    scatter = spread @ primary @ spread.T
     share = SCATTER_SHARE * rng.uniform(0.8, 1.2)
     density = -np.log((primary + share * scatter) / (1 + share))
     centre = TONE_CENTRE + rng.normal(0, 0.06)
@@ -175,6 +261,17 @@ def expose(lines: Tensor, rng: np.random.Generator) -> NDArray[np.float32]:
     film = 1 / (1 + np.exp(-(density - centre) / width))
     film += rng.normal(0, rng.uniform(0.002, 0.005), film.shape)
     return np.clip(film, 0, 1).astype(np.float32)
+
+
+@lru_cache(maxsize=2)
+def _scatter_matrix(size: int) -> NDArray[np.float64]:
+    """Gaussian blur of `size` pixels as a matrix: its kernel is so wide that a product is much faster."""
+    from scipy.ndimage import gaussian_filter1d
+
+    blur: NDArray[np.float64] = gaussian_filter1d(
+        np.eye(size), _SCATTER_SPREAD * size, axis=0, mode="nearest"
+    )
+    return blur
 
 
 def change_map(lines: Tensor) -> NDArray[np.float32]:

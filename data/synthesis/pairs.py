@@ -14,7 +14,18 @@ from data.config import FINDINGS as FINDING_NAMES
 from data.config import SPLITS, Finding, SynthesisConfig
 from data.synthesis.anatomy import Anatomy, Change
 from data.synthesis.deform import deform
-from data.synthesis.film import Camera, Pose, aperture, change_map, expose, frame, project
+from data.synthesis.film import (
+    Camera,
+    Pose,
+    Target,
+    aperture,
+    change_map,
+    expose,
+    frame,
+    place,
+    project,
+    shoot,
+)
 from data.synthesis.findings import FINDINGS
 
 SECOND_CHANGE = 0.2
@@ -88,11 +99,23 @@ def render_patient(
     patient = deform(thorax, rng)
     scenarios = draw_scenarios(config, rng)
     camera = frame(patient, image_size)
+    base = place_base(patient, camera)
+    rendered = []
+    for pair, scenario in enumerate(scenarios):
+        pair_rng = patient_rng(config.seed, split, index, pair)
+        poses = draw_poses(config, pair_rng)
+        rendered.append(render_pair(patient, base, camera, scenario, poses, pair_rng))
+    return stack_pairs(rendered, scenarios)
+
+
+def place_base(patient: Anatomy, camera: Camera, device: str = "cpu") -> Target:
+    """A patient without findings before the camera; all of its pairs share it."""
     base = aperture(patient.mu, patient.spacing, camera)
-    rendered = [
-        render_pair(patient, base, camera, scenario, config, patient_rng(config.seed, split, index, pair))
-        for pair, scenario in enumerate(scenarios)
-    ]
+    return place(base, patient.spacing, camera, device=device)
+
+
+def stack_pairs(rendered: Sequence[tuple[NDArray[np.float32], ...]], scenarios: Sequence[Scenario]) -> Pairs:
+    """The pairs that `render_pair` returned, one for each scenario, as one."""
     baseline, followup, target, target_baseline = (np.stack(images) for images in zip(*rendered, strict=True))
     return Pairs(
         baseline=baseline,
@@ -105,27 +128,29 @@ def render_patient(
 
 def render_pair(
     patient: Anatomy,
-    base: NDArray[np.float32],
+    base: Target,
     camera: Camera,
     scenario: Scenario,
-    config: SynthesisConfig,
+    poses: tuple[Pose, Pose],
     rng: np.random.Generator,
+    device: str = "cpu",
 ) -> tuple[NDArray[np.float32], ...]:
     """Baseline, followup, target and target in the baseline's geometry, each `[H, W]`.
 
     Args:
         patient: the virtual patient without findings.
-        base: its attenuation behind the aperture of the camera.
+        base: the same patient before the camera, as `place_base` returns it.
         camera: the film.
         scenario: what changes.
-        config: how far the pose may differ.
-        rng: source of the pair.
+        poses: how the patient stands at the baseline and at the followup.
+        rng: source of the findings and of the exposure.
+        device: where rays are cast.
     """
-    poses = draw_poses(config, rng)
     stable, appearing, resolving = insert(patient, scenario, rng)
-    healthy = project(base, patient.spacing, camera, poses) + project_changes(stable, patient, camera, poses)
-    new = project_changes(appearing, patient, camera, poses)
-    old = project_changes(resolving, patient, camera, poses)
+    healthy = shoot(base, camera, poses)
+    healthy += project_changes(stable, patient, camera, poses, device)
+    new = project_changes(appearing, patient, camera, poses, device)
+    old = project_changes(resolving, patient, camera, poses, device)
     change = change_map(new - old)
     return expose(healthy[0] + old[0], rng), expose(healthy[1] + new[1], rng), change[1], change[0]
 
@@ -149,25 +174,28 @@ def insert(
 
     Each is inserted into the tissue it meets: the stable ones are there before any other.
     """
-    stable, thorax = _insert_all(patient, scenario.stable, rng)
-    appearing, _ = _insert_all(thorax, scenario.appearing, rng)
-    resolving, _ = _insert_all(thorax, scenario.resolving, rng)
-    return stable, appearing, resolving
+    stable = _insert_all(patient, scenario.stable, rng)
+    thorax = patient
+    for change in stable:
+        thorax = thorax.with_change(change)
+    return stable, _insert_all(thorax, scenario.appearing, rng), _insert_all(thorax, scenario.resolving, rng)
 
 
-def _insert_all(
-    thorax: Anatomy, names: Sequence[Finding], rng: np.random.Generator
-) -> tuple[list[Change], Anatomy]:
+def _insert_all(thorax: Anatomy, names: Sequence[Finding], rng: np.random.Generator) -> list[Change]:
     changes: list[Change] = []
     for name in names:
-        change = FINDINGS[name](thorax, rng)
-        changes.append(change)
-        thorax = thorax.with_change(change)
-    return changes, thorax
+        if changes:
+            thorax = thorax.with_change(changes[-1])
+        changes.append(FINDINGS[name](thorax, rng))
+    return changes
 
 
 def project_changes(
-    changes: Sequence[Change], patient: Anatomy, camera: Camera, poses: Sequence[Pose]
+    changes: Sequence[Change],
+    patient: Anatomy,
+    camera: Camera,
+    poses: Sequence[Pose],
+    device: str = "cpu",
 ) -> Tensor:
     """Line integrals `[N, H, W]` of the sum of some changes, in N poses."""
     total = torch.zeros(len(poses), camera.size, camera.size)
@@ -177,5 +205,5 @@ def project_changes(
         delta = np.pad(change.delta, ((margin, margin), (0, 0), (margin, margin)))
         corner = (change.corner[0] - margin, change.corner[1], change.corner[2] - margin)
         blurred = aperture(delta, patient.spacing, camera)
-        total += project(blurred, patient.spacing, camera, poses, corner)
+        total += project(blurred, patient.spacing, camera, poses, corner, device)
     return total

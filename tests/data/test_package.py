@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import data
 
 
@@ -15,7 +17,17 @@ def test_options_do_not_import_torch():
 def test_reading_files_imports_neither_rendering_nor_other_formats():
     _run(
         "import sys, data.datasets, data.files.images, data.tables.folders, data.tables.manifest;"
-        "assert not {'nanodrr', 'nibabel', 'skimage', 'kornia'} & set(sys.modules)"
+        "assert not {'nanodrr', 'nibabel', 'skimage', 'kornia', 'pydicom', 'datasets'} & set(sys.modules)"
+    )
+
+
+@pytest.mark.parametrize("command", ["index", "check", "prepare", "synthesize", "draw"])
+def test_help_answers_without_heavy_imports(command):
+    _run(
+        f"import sys, runpy; sys.argv = ['{command}', '--help']\n"
+        f"try: runpy.run_module('data.{command}', run_name='__main__')\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "assert not {'torch', 'numpy', 'pyarrow', 'pydicom', 'skimage', 'nanodrr'} & set(sys.modules)"
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from data.config import Finding
-from data.synthesis.anatomy import Anatomy, Change
+from data.synthesis.anatomy import LUNGS, Anatomy, Change
 from data.synthesis.findings.devices import device
 from data.synthesis.findings.heart import cardiomegaly
 from data.synthesis.findings.lung import consolidation, fluid_overload, nodule
@@ -25,4 +25,21 @@ FINDINGS: Mapping[Finding, Callable[[Anatomy, np.random.Generator], Change]] = {
     "device": device,
 }
 
-__all__ = ["FINDINGS"]
+NEEDS: Mapping[Finding, tuple[str, ...]] = {
+    "consolidation": (*LUNGS, "pulmonary_vein"),
+    "nodule": LUNGS,
+    "effusion": LUNGS,
+    "pneumothorax": LUNGS,
+    "cardiomegaly": (*LUNGS, "heart"),
+    "fluid_overload": (*LUNGS, "pulmonary_vein"),
+    "device": LUNGS,  # a drain needs no more; the other devices join where their vessels are known
+}
+"""Structures without which a finding cannot be put where it belongs."""
+
+
+def possible_findings(anatomy: Anatomy) -> tuple[Finding, ...]:
+    """The findings whose structures are there, in the order of the registry."""
+    return tuple(name for name in FINDINGS if anatomy.has(*NEEDS[name]))
+
+
+__all__ = ["FINDINGS", "NEEDS", "possible_findings"]

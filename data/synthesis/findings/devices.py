@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from data.synthesis.anatomy import LOBES, MU_WATER, Anatomy, Change, Side, crop_change
+from data.synthesis.anatomy import LOBES, LUNGS, MU_WATER, Anatomy, Change, Side, crop_change
 from data.synthesis.findings.shapes import (
     Point,
     box_around,
@@ -30,9 +30,14 @@ MU_TUBE = 0.10
 
 
 def device(anatomy: Anatomy, rng: np.random.Generator) -> Change:
-    """One device where a radiologist would look for it."""
-    kinds = list(_DEVICES)
+    """One device where a radiologist would look for it, of those whose way through the body is known."""
+    kinds = possible_devices(anatomy)
     return _DEVICES[kinds[int(rng.integers(len(kinds)))]](anatomy, rng)
+
+
+def possible_devices(anatomy: Anatomy) -> list[str]:
+    """The devices whose structures are there."""
+    return [kind for kind in _DEVICES if anatomy.has(*_NEEDS[kind])]
 
 
 def pacemaker(anatomy: Anatomy, rng: np.random.Generator) -> Change:
@@ -96,6 +101,14 @@ _DEVICES: dict[str, Callable[[Anatomy, np.random.Generator], Change]] = {
     "central line": central_line,
     "endotracheal tube": endotracheal_tube,
     "chest drain": chest_drain,
+}
+_SIDES = ("left", "right")
+_VEINS = ("superior_vena_cava", *(f"brachiocephalic_vein_{side}" for side in _SIDES))
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "pacemaker": (*LUNGS, *_VEINS, "heart", *(f"clavicula_{side}" for side in _SIDES)),
+    "central line": _VEINS,
+    "endotracheal tube": ("trachea",),
+    "chest drain": LUNGS,
 }
 
 

@@ -1,0 +1,276 @@
+"""CT volumes -> pairs on disk, in several processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from data.config import FINDINGS
+from data.errors import DataError
+from data.files.formats import suffix_of
+from data.synthesis.findings import possible_findings
+from data.synthesis.options import SynthesizeConfig
+from data.synthesis.output import PRIVATE, Folder, Record, patient_name, write_csv
+from data.synthesis.scenes import render_virtual_patient
+from data.synthesis.thorax import Thorax, make_thorax
+from data.synthesis.volumes import Source, find_volumes, read_volume
+from data.tables.splits import draw_splits
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+_GPU_WORKERS = 4
+_FINE_PIXELS = 256
+_FEWEST_VOLUMES = 3
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Some virtual patients of one volume."""
+
+    source: Source
+    digest: str
+    patients: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a job."""
+
+    volume: str
+    patients: int
+    labelled: bool = False
+    missing: tuple[str, ...] = ()
+    """Findings asked for that the volume cannot have."""
+    problem: str | None = None
+    """Why the volume was skipped."""
+
+
+@dataclass(kw_only=True)
+class Summary:
+    """What a run made of a folder of volumes."""
+
+    manifest: Path
+    pairs: int
+    volumes: int
+    has_splits: bool
+    labelled: list[str] = field(default_factory=list)
+    segmented: list[str] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Reason by name of the volume."""
+    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Findings that a volume cannot have, by its name."""
+
+
+def synthesize(config: SynthesizeConfig, *, progress: bool = True) -> Summary:
+    """Render what the output folder lacks, then write the manifest.
+
+    Args:
+        config: what to draw, from where, to where.
+        progress: show a bar over the virtual patients.
+
+    Raises:
+        DataError: if there is no volume, none could be used, or the output folder is of something else.
+    """
+    device = resolve_device(config)
+    sources = find_volumes(config.ct)
+    log.info("%d volume(s) in %s", len(sources), config.ct)
+    folder = Folder(config.out, config.format, config.change)
+    folder.claim(config)
+    digests = {source.name: source.digest(config.ct) for source in sources}
+    done = _finished(folder, digests, config)
+    _write_private(config, sources)
+    workers = _workers(config, device)
+    jobs = _jobs(sources, digests, done, config, workers)
+    outcomes = list(_run(jobs, config, device, workers, progress))
+    return _summarise(folder, config, outcomes, sources)
+
+
+def resolve_device(config: SynthesizeConfig) -> str:
+    """Where rays are cast.
+
+    Raises:
+        DataError: if a GPU is asked for and there is none.
+    """
+    there = torch.cuda.is_available()
+    if config.device == "cuda" and not there:
+        raise DataError("--device cuda, but torch sees no GPU; use --device cpu")
+    return "cuda" if there and config.device != "cpu" else "cpu"
+
+
+def working_spacing(image_size: int) -> float:
+    """Side of a voxel in mm: much finer than a pixel it would only cost time."""
+    return 2.0 if image_size <= _FINE_PIXELS else 1.5
+
+
+def _workers(config: SynthesizeConfig, device: str) -> int:
+    cores = os.cpu_count() or 1
+    return config.workers or (cores if device == "cpu" else min(cores, _GPU_WORKERS))
+
+
+def _finished(folder: Folder, digests: Mapping[str, str], config: SynthesizeConfig) -> set[tuple[str, int]]:
+    """Virtual patients that need not be rendered again.
+
+    Raises:
+        DataError: if a volume of that name is another one by now.
+    """
+    records = folder.records()
+    for record in records:
+        if digests.get(record.volume, record.digest) != record.digest:
+            if not config.overwrite:
+                raise DataError(
+                    f"the volume {record.volume} in {config.ct} is not the one its pairs in {config.out} "
+                    "were made from; name another --out, or replace its pairs with --overwrite"
+                )
+            folder.clear()
+            folder.claim(config)
+            return set()
+    return {(record.volume, record.patient) for record in records}
+
+
+def _write_private(config: SynthesizeConfig, sources: Sequence[Source]) -> None:
+    """Which DICOM series a pseudonym stands for; for the user's eyes, named so that it is not handed on."""
+    lines = [
+        {"volume": source.name, "folder": source.files[0].parent.relative_to(config.ct).as_posix()}
+        for source in sources
+        if suffix_of(source.files[0]) not in (".nii", ".nii.gz")
+    ]
+    if lines:
+        write_csv(config.out / PRIVATE, ["volume", "folder"], lines)
+
+
+def _jobs(
+    sources: Sequence[Source],
+    digests: Mapping[str, str],
+    done: set[tuple[str, int]],
+    config: SynthesizeConfig,
+    workers: int,
+) -> list[Job]:
+    """One for each volume, which is read once; where there are few volumes, processes share each of them."""
+    shares = 1 if len(sources) >= workers else -(-workers // len(sources))
+    jobs = []
+    for source in sources:
+        patients = range(config.patients_per_volume)
+        missing = [patient for patient in patients if (source.name, patient) not in done]
+        parts = [missing[start::shares] for start in range(shares)]
+        jobs += [
+            Job(source=source, digest=digests[source.name], patients=tuple(part)) for part in parts if part
+        ]
+    return jobs
+
+
+def _run(
+    jobs: Sequence[Job], config: SynthesizeConfig, device: str, workers: int, progress: bool
+) -> Iterator[Outcome]:
+    from tqdm import tqdm
+
+    total = sum(len(job.patients) for job in jobs)
+    workers = min(workers, len(jobs))
+    with tqdm(total=total, desc="rendering", unit="patient", disable=not progress or not jobs) as bar:
+        if workers <= 1:
+            for job in jobs:
+                yield _report(run_job(job, config, device), bar)
+            return
+        # Forking a process that has used torch's threads can deadlock; spawned ones start clean.
+        with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
+            futures = [pool.submit(run_job, job, config, device) for job in jobs]
+            try:
+                for future in as_completed(futures):
+                    yield _report(future.result(), bar)
+            except BrokenProcessPool as error:
+                raise DataError(
+                    "a rendering process died, probably of lack of memory; use fewer --workers (what is "
+                    "finished is kept)"
+                ) from error
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+
+
+def _report(outcome: Outcome, bar: tqdm) -> Outcome:
+    bar.update(outcome.patients)
+    if outcome.problem is not None:
+        bar.write(f"skipped {outcome.volume}: {outcome.problem}")
+    return outcome
+
+
+def run_job(job: Job, config: SynthesizeConfig, device: str) -> Outcome:
+    """Read a volume, render some of its virtual patients and write them; a bad volume is an outcome."""
+    count = len(job.patients)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums over threads round differently; with one, every machine agrees
+    try:
+        thorax = _load(job.source, config)
+        possible = possible_findings(thorax.anatomy)
+        folder = Folder(config.out, config.format, config.change)
+        for patient in job.patients:
+            pairs = render_virtual_patient(thorax.anatomy, config, possible, job.source.name, patient, device)
+            folder.write_patient(job.source.name, patient, job.digest, pairs)
+    except DataError as error:
+        return Outcome(volume=job.source.name, patients=count, problem=str(error))
+    finally:
+        torch.set_num_threads(threads)
+    missing = tuple(name for name in FINDINGS if config.findings.of(name) > 0 and name not in possible)
+    return Outcome(volume=job.source.name, patients=count, labelled=thorax.labelled, missing=missing)
+
+
+def _load(source: Source, config: SynthesizeConfig) -> Thorax:
+    scan = read_volume(source)
+    return make_thorax(scan, working_spacing(config.image_size), config.pose.degrees, config.pose.mm)
+
+
+def _summarise(
+    folder: Folder, config: SynthesizeConfig, outcomes: Sequence[Outcome], sources: Sequence[Source]
+) -> Summary:
+    skipped = {outcome.volume: outcome.problem for outcome in outcomes if outcome.problem is not None}
+    wanted = {source.name for source in sources}
+    records = [
+        record
+        for record in folder.records()
+        if record.volume in wanted and record.patient < config.patients_per_volume
+    ]
+    if not records:
+        name, reason = next(iter(sorted(skipped.items())))
+        raise DataError(
+            f"none of the {len(sources)} volume(s) in {config.ct} could be used; {name}: {reason}"
+        )
+    splits = _splits(records, config)
+    manifest = folder.write_manifest((row for record in records for row in record.rows), splits)
+    used = [outcome for outcome in outcomes if outcome.problem is None]
+    return Summary(
+        manifest=manifest,
+        pairs=sum(len(record.rows) for record in records),
+        volumes=len({record.volume for record in records}),
+        has_splits=splits is not None,
+        labelled=sorted({outcome.volume for outcome in used if outcome.labelled}),
+        segmented=sorted({outcome.volume for outcome in used if not outcome.labelled}),
+        skipped=dict(sorted(skipped.items())),
+        left_out={outcome.volume: outcome.missing for outcome in used if outcome.missing},
+    )
+
+
+def _splits(records: Sequence[Record], config: SynthesizeConfig) -> dict[str, str] | None:
+    """The split of every virtual patient: that of its volume. None where there are too few volumes."""
+    volumes = {record.volume for record in records}
+    if len(volumes) < _FEWEST_VOLUMES:
+        return None
+    drawn = draw_splits(
+        volumes, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.seed
+    )
+    return {patient_name(record.volume, record.patient): drawn[record.volume] for record in records}

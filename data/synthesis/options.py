@@ -1,0 +1,144 @@
+"""Options of `python -m data.synthesize`; free of heavy imports, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Literal
+
+from data.config import FINDINGS, Change, Finding
+
+Format = Literal["png", "nifti"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(kw_only=True)
+class FindingProbabilities:
+    """How often each finding is the one that changes, relative to the others; 0 leaves it out."""
+
+    consolidation: float = 1.0
+    """Air spaces of part of a lobe filled with fluid."""
+    nodule: float = 1.0
+    """A mass of 8 to 30 mm."""
+    effusion: float = 1.0
+    """Free pleural fluid on one side."""
+    pneumothorax: float = 1.0
+    """Air between lung and chest wall."""
+    cardiomegaly: float = 1.0
+    """A wider heart."""
+    fluid_overload: float = 1.0
+    """Pulmonary oedema."""
+    device: float = 1.0
+    """Pacemaker, central line, endotracheal tube or chest drain."""
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"findings.{option.name} is {value}; it must be 0 or more")
+        if not any(getattr(self, option.name) for option in fields(self)):
+            raise ValueError(f"findings are all 0; give one of {', '.join(FINDINGS)} a probability")
+
+    def of(self, finding: Finding) -> float:
+        """Relative probability of one finding."""
+        return float(getattr(self, finding))
+
+
+@dataclass(kw_only=True)
+class PoseRange:
+    """How the patient stands in each radiograph, relative to a straight frontal view.
+
+    An angle is `degrees * u ** exponent` with random sign and u uniform in [0, 1): small ones are frequent.
+    """
+
+    degrees: float = 17.5
+    """Largest rotation about each axis (turn, bend, lean), in degrees."""
+    total_degrees: float = 37.5
+    """Largest sum of the three rotations without their signs; more is scaled down to it."""
+    exponent: float = 1.75
+    """Bias towards small rotations; 1 is none."""
+    mm: float = 6.0
+    """Largest shift of the patient along each axis, in mm."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.degrees <= 45:
+            raise ValueError(f"pose.degrees is {self.degrees}; it must be between 0 and 45")
+        if not 0 <= self.total_degrees <= 135:
+            raise ValueError(f"pose.total_degrees is {self.total_degrees}; it must be between 0 and 135")
+        if not 0 < self.exponent <= 10:
+            raise ValueError(f"pose.exponent is {self.exponent}; it must be above 0 and at most 10")
+        if not 0 <= self.mm <= 50:
+            raise ValueError(f"pose.mm is {self.mm}; it must be between 0 and 50")
+
+
+@dataclass(kw_only=True)
+class SynthesizeConfig:
+    """Project CT volumes to radiograph pairs whose change is known, with a manifest to train on.
+
+    Volumes are NIfTI (NAME.nii.gz, or CASE/ct.nii.gz) or DICOM series. Label maps with TotalSegmentator's
+    numbers or names are used where they lie beside a volume (segmentations/, segmentations.nii.gz,
+    labels.nii.gz, *_seg.nii.gz); without one, lungs, heart region and bones are found in the CT itself.
+    """
+
+    ct: Path
+    """Folder of the CT volumes."""
+    out: Path
+    """Folder to write the pairs and manifest.csv into. The same command goes on where it was interrupted."""
+    pairs_per_patient: int = 8
+    """Pairs drawn for each virtual patient."""
+    patients_per_volume: int = 1
+    """Virtual patients for each volume: the first is the CT as it is, others are smooth random deformations
+    of it. All of them share its split."""
+    findings: FindingProbabilities = field(default_factory=FindingProbabilities)
+    unchanged: float = 0.1
+    """Share of pairs in which nothing changes but pose and exposure."""
+    second: float = 0.2
+    """Probability that a second finding changes in a pair in which one does."""
+    stable: float = 0.25
+    """Probability that a finding is present in both radiographs and so no part of the target."""
+    pose: PoseRange = field(default_factory=PoseRange)
+    image_size: int = 256
+    """Side of the square radiographs, in pixels."""
+    change: Change = "magnitude"
+    """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation rose or fell."""
+    format: Format = "png"
+    """png: 16 bit, in baseline/ followup/ target/ target_baseline/; nifti: float32, as
+    CASE/PAIR/{prior,current,diff_map,diff_map_prior}.nii.gz."""
+    val_fraction: float = 0.1
+    """Share of volumes for validation."""
+    test_fraction: float = 0.15
+    """Share of volumes for the final numbers."""
+    seed: int = 1
+    """Seed of patients, findings, poses and splits."""
+    workers: int | None = None
+    """Rendering processes; by default one for each core, at most 4 with a GPU."""
+    device: Device = "auto"
+    """Where rays are cast; auto takes the GPU where there is one."""
+    overwrite: bool = False
+    """Replace the pairs of an earlier run with other settings."""
+
+    def __post_init__(self) -> None:
+        for name in ("pairs_per_patient", "patients_per_volume"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers is {self.workers}; it must be at least 1")
+        for name in ("unchanged", "second", "stable"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+        if not 32 <= self.image_size <= 4096:
+            raise ValueError(f"image_size is {self.image_size}; it must be between 32 and 4096")
+        for name in ("val_fraction", "test_fraction"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError("val_fraction and test_fraction leave nothing to train on; lower one of them")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}; it must not be negative")
+
+    def settings(self) -> dict[str, object]:
+        """Whatever shapes the pixels and names of a pair, to tell whether two runs would write the same."""
+        others = {"ct", "out", "workers", "device", "overwrite", "val_fraction", "test_fraction"}
+        others |= {"patients_per_volume"}  # more patients leave those there are as they are
+        return {name: value for name, value in asdict(self).items() if name not in others}

@@ -1,0 +1,198 @@
+"""The pairs of `python -m data.synthesize` on disk: images, what is known of them, and the manifest.
+
+Every patient is written into a folder of its own first and moved from there; its record, written last, says
+that it is complete. A run that was stopped goes on with the patients that have no record.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.config import Change
+from data.errors import DataError
+from data.files.maps import write_map
+from data.synthesis.options import Format, SynthesizeConfig
+from data.synthesis.pairs import Pairs
+
+MANIFEST = "manifest.csv"
+PRIVATE = "volumes.private.csv"
+_STATE = ".synthesis"
+_SETTINGS = "settings.json"
+_VERSION = 1
+"""Raise it whenever the same settings give other pixels."""
+_ROLES = ("baseline", "followup", "target", "target_baseline")
+_NIFTI_NAMES: Mapping[str, str] = {
+    "baseline": "prior",
+    "followup": "current",
+    "target": "diff_map",
+    "target_baseline": "diff_map_prior",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One pair in the manifest; paths are relative to it."""
+
+    id: str
+    patient_id: str
+    baseline: str
+    followup: str
+    target: str
+    target_baseline: str
+    findings: str
+    """Findings that change, joined by +; empty where nothing does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A finished virtual patient."""
+
+    volume: str
+    patient: int
+    digest: str
+    """Fingerprint of the volume's files."""
+    rows: tuple[Row, ...]
+
+
+def patient_name(volume: str, patient: int) -> str:
+    """Name of a virtual patient; without an underscore, which would end it in the names of its files."""
+    return f"{volume}-p{patient:03d}"
+
+
+class Folder:
+    """The output folder of a run.
+
+    Args:
+        path: the folder.
+        format: how images are stored.
+        change: what targets mean.
+    """
+
+    def __init__(self, path: Path, format: Format, change: Change) -> None:
+        self.path = path
+        self.format = format
+        self.change = change
+
+    def claim(self, config: SynthesizeConfig) -> None:
+        """Take the folder for these settings.
+
+        Raises:
+            DataError: if it holds pairs of other settings, or anything else.
+        """
+        file = self.path / _STATE / _SETTINGS
+        settings = json.dumps({"version": _VERSION, **config.settings()}, indent=1, sort_keys=True)
+        if self.path.exists() and not self.path.is_dir():
+            raise DataError(f"--out {self.path} is a file; name a folder")
+        if file.exists():
+            if file.read_text() == settings:
+                return
+            if not config.overwrite:
+                raise DataError(
+                    f"--out {self.path} holds pairs of other settings; name another folder, repeat the "
+                    "settings (they are in .synthesis/settings.json), or replace its pairs with --overwrite"
+                )
+            self.clear()
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise DataError(f"--out {self.path} is not empty and not of this command; name another folder")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _write_text(file, settings)
+
+    def clear(self) -> None:
+        """Remove what earlier runs wrote, and nothing else."""
+        for record in self.records():
+            for row in record.rows:
+                for role in _ROLES:
+                    file = self.path / getattr(row, role)
+                    file.unlink(missing_ok=True)
+                    _remove_empty(file.parent, self.path)
+        for name in (MANIFEST, PRIVATE):
+            (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.path / _STATE, ignore_errors=True)
+
+    def records(self) -> list[Record]:
+        """The finished patients, sorted by name."""
+        records = []
+        for file in sorted((self.path / _STATE).glob("*.done.json")):
+            content = json.loads(file.read_text())
+            rows = tuple(Row(**row) for row in content.pop("rows"))
+            records.append(Record(**content, rows=rows))
+        return records
+
+    def write_patient(self, volume: str, patient: int, digest: str, pairs: Pairs) -> None:
+        """Store all pairs of a virtual patient; they count as written when the last of them is."""
+        name = patient_name(volume, patient)
+        rows = [self._row(name, pair, findings) for pair, findings in enumerate(pairs.findings)]
+        staging = self.path / _STATE / f"{name}.part"
+        shutil.rmtree(staging, ignore_errors=True)
+        for index, row in enumerate(rows):
+            images = {role: getattr(pairs, role)[index] for role in _ROLES}
+            for role, image in images.items():
+                staged = staging / getattr(row, role)
+                staged.parent.mkdir(parents=True, exist_ok=True)
+                self._write_image(staged, role, image)
+        for row in rows:
+            for role in _ROLES:
+                final = self.path / getattr(row, role)
+                final.parent.mkdir(parents=True, exist_ok=True)
+                (staging / getattr(row, role)).replace(final)
+        shutil.rmtree(staging)
+        record = Record(volume=volume, patient=patient, digest=digest, rows=tuple(rows))
+        _write_text(self.path / _STATE / f"{name}.done.json", json.dumps(asdict(record)))
+
+    def _row(self, name: str, pair: int, findings: Sequence[str]) -> Row:
+        if self.format == "png":
+            files = {role: f"{role}/{name}_{pair:03d}.png" for role in _ROLES}
+        else:
+            files = {role: f"{name}/{pair:03d}/{_NIFTI_NAMES[role]}.nii.gz" for role in _ROLES}
+        return Row(id=f"{name}_{pair:03d}", patient_id=name, findings="+".join(findings), **files)
+
+    def _write_image(self, path: Path, role: str, image: NDArray[np.float32]) -> None:
+        is_film = role in ("baseline", "followup")
+        values = image if is_film or self.change == "signed" else np.abs(image)
+        write_map(path, values, "magnitude" if is_film else self.change)
+
+    def write_manifest(self, rows: Iterable[Row], splits: Mapping[str, str] | None) -> Path:
+        """Write the manifest, the last file of a run.
+
+        Args:
+            rows: the pairs.
+            splits: the split of every patient, or None for a manifest without that column.
+        """
+        columns = [*Row.__dataclass_fields__, *(["split"] if splits is not None else [])]
+        lines = []
+        for row in rows:
+            cells = asdict(row)
+            lines.append(cells if splits is None else {**cells, "split": splits[row.patient_id]})
+        return write_csv(self.path / MANIFEST, columns, lines)
+
+
+def write_csv(path: Path, columns: Sequence[str], lines: Iterable[Mapping[str, str]]) -> Path:
+    """Write a table; the file appears complete or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+    part.replace(path)
+    return path
+
+
+def _write_text(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text)
+    part.replace(path)
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    while folder != root and folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent

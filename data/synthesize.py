@@ -1,0 +1,50 @@
+"""`python -m data.synthesize --ct DIR --out DIR`: CT volumes -> radiograph pairs whose change is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from data.commandline import argv, run_command, tyro_parse
+from data.synthesis.options import SynthesizeConfig
+
+if TYPE_CHECKING:
+    from data.synthesis.collection import Summary
+
+
+def main() -> None:
+    """Parse the command line, render, write, say what became of every volume."""
+    config = tyro_parse(SynthesizeConfig, argv(), prog="python -m data.synthesize")
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    from data.synthesis.collection import synthesize  # torch is imported from here on
+
+    for line in describe(synthesize(config)):
+        print(line)
+
+
+def describe(summary: Summary) -> list[str]:
+    """What a run made, in lines for its user."""
+    rendered = len(summary.labelled) + len(summary.segmented)
+    lines = [f"{summary.pairs} pairs of {summary.volumes} volume(s) in {summary.manifest}"]
+    if rendered:
+        lines.append(
+            f"rendered now: {len(summary.labelled)} volume(s) with a label map, {len(summary.segmented)} "
+            "without one, whose lungs, heart region and bones were found in the CT"
+        )
+    lines += [
+        f"{volume}: without {', '.join(findings)}, for lack of the structures they lie in"
+        for volume, findings in sorted(summary.left_out.items())
+    ]
+    lines += [f"skipped {volume}: {reason}" for volume, reason in summary.skipped.items()]
+    if not summary.has_splits:
+        lines.append(
+            "no split column: fewer than 3 volumes cannot be split by volume; training will split them by "
+            "virtual patient"
+        )
+    lines.append(f"train on it: python -m gan.adversarial --data.path {summary.manifest}")
+    return lines
+
+
+if __name__ == "__main__":
+    run_command(main)
