@@ -50,9 +50,13 @@ def measure(part: Part, config: BenchmarkConfig) -> Iterator[str]:
         return measure_training(
             preset, steps=config.steps, mixed_precision=config.mixed_precision, cpu=config.cpu
         )
-    from gan import timing_data
+    if part == "synthesis":
+        from gan.timing_synthesis import measure_synthesis
 
-    return getattr(timing_data, f"measure_{part}")()
+        return measure_synthesis()
+    from gan.timing_data import measure_indexing, measure_loading
+
+    return measure_loading() if part == "loading" else measure_indexing()
 
 
 if __name__ == "__main__":

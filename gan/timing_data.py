@@ -4,7 +4,6 @@ Files and folders are made for it in a temporary directory, as large as real one
 """
 
 import csv
-import multiprocessing
 import os
 import resource
 import tempfile
@@ -41,6 +40,7 @@ FILM = (2500, 2048)
 FILES, SHORT_SET, LONG_SET = 48, 256, 2048
 PATIENTS, STUDIES, IMAGES_A_STUDY = 100_000, 5, 2
 WARM_UP, STEPS = 5, 60
+DATA, OUT = "data", "out"
 
 
 def measure_loading() -> Iterator[str]:
@@ -56,13 +56,12 @@ def measure_loading() -> Iterator[str]:
 def measure_indexing() -> Iterator[str]:
     """A million images from the official table of a data set to manifests, and from a manifest to splits."""
     with tempfile.TemporaryDirectory() as folder:
-        root, out = Path(folder) / "data", Path(folder) / "out"
-        images = write_mimic(root)
+        images = write_mimic(Path(folder) / DATA)
         for name, action in (
             ("indexing", index_mimic),
             ("checking the manifest and splitting", split_manifest),
         ):
-            took, gib = in_a_process(action, (root, out))
+            took, gib = in_a_process(action, Path(folder))
             yield f"{name}, {images:,} images of {PATIENTS:,} patients: {took:.1f} s, {gib:.2f} GiB at most"
 
 
@@ -85,7 +84,7 @@ def reading(folder: Path) -> Iterator[str]:
         out = folder / f"prepared_{count}"
         prepare_records(records, out, RECIPE, workers=available_cores(), progress=False)
         config = DataConfig(prepared=str(out), image_size=512)
-        rate, mib = in_a_process(read_all, (config,))
+        rate, mib = in_a_process(read_all, config)
         yield (
             f"reading {count} prepared images of 512 px: {rate:.0f} a second on one core, "
             f"{mib:.0f} MiB of memory more than before"
@@ -225,29 +224,29 @@ def write_mimic(root: Path) -> int:
     return number
 
 
-def index_mimic(root: Path, out: Path) -> tuple[float, float]:
+def index_mimic(folder: Path) -> tuple[float, float]:
     """Seconds and peak memory of `data.index`."""
     from data.indexing import IndexConfig, index
 
     begun = time.perf_counter()
-    index(IndexConfig(root=root, out=out, layout="mimic-cxr-jpg"))
+    index(IndexConfig(root=folder / DATA, out=folder / OUT, layout="mimic-cxr-jpg"))
     return time.perf_counter() - begun, _peak_gib()
 
 
-def split_manifest(root: Path, out: Path) -> tuple[float, float]:  # noqa: ARG001  (as `index_mimic`)
+def split_manifest(folder: Path) -> tuple[float, float]:
     """Seconds and peak memory of reading the manifest of a million images, all checks included."""
     begun = time.perf_counter()
-    images = images_in_manifest(out / "images.csv")
+    images = images_in_manifest(folder / OUT / "images.csv")
     unnamed = RecordTable(images.kind, images.columns.drop_columns(["split"]), images.folder)
     split_by_patient(unnamed, place="images.csv", val_fraction=0.1, test_fraction=0.15, seed=0)
-    pairs_in_manifest(out / "pairs.csv")
+    pairs_in_manifest(folder / OUT / "pairs.csv")
     return time.perf_counter() - begun, _peak_gib()
 
 
-def in_a_process(action: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Call something in a fresh process, so that its memory is its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(action, arguments)
+def in_a_process(action: Callable[..., Any], argument: Any) -> Any:
+    """Call something in a fresh process with one thread, so that its time and memory are its own."""
+    ((_, result),) = in_processes(action, [argument], workers=1, isolate=True)
+    return result
 
 
 def seconds_of(action: Callable[[], object]) -> float:

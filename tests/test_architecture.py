@@ -16,7 +16,7 @@ LAYERS = (
     {"checkpoint", "visualise"},
     {"loop", "start", "assemble"},
     {"pretraining", "adversarial_training", "prediction"},
-    {"timing_training", "timing_data"},
+    {"timing_training", "timing_data", "timing_synthesis"},
     {"pretrain", "adversarial", "predict", "benchmark"},
 )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from data.config import FINDINGS as FINDING_NAMES
 from data.config import Finding
 from data.drawing.chest import Chest, measure
 from data.drawing.config import DrawConfig
@@ -19,25 +18,11 @@ from data.drawing.lungs import find_lungs
 from data.errors import DataError
 from data.files.images import Radiograph
 from data.randomness import fold_seed
+from data.scenarios import Scenario, draw_in_turns
 
 SMALLEST_CHANGE = 0.05
 """A finding that nowhere adds or takes this line integral cannot be seen; another one is drawn."""
 _ATTEMPTS = 8
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario:
-    """What changes between baseline and followup."""
-
-    appearing: tuple[Finding, ...] = ()
-    resolving: tuple[Finding, ...] = ()
-    stable: tuple[Finding, ...] = ()
-
-    @property
-    def changing(self) -> tuple[Finding, ...]:
-        """Findings present in one image only, in the order of the registry."""
-        changed = {*self.appearing, *self.resolving}
-        return tuple(name for name in FINDING_NAMES if name in changed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,24 +74,14 @@ def _resize(image: Plane, longest: int | None) -> Plane:
 
 
 def draw_scenarios(record_id: str, config: DrawConfig) -> list[Scenario]:
-    """One scenario for every pair of a radiograph. Findings take turns, so each is equally frequent."""
-    rng = np.random.default_rng(fold_seed("scenarios", config.seed, record_id))
-    turns = [config.findings[i] for i in rng.permutation(len(config.findings))]
-    return [_scenario(turns, pair, config, rng) for pair in range(config.pairs_per_image)]
-
-
-def _scenario(turns: Sequence[Finding], pair: int, config: DrawConfig, rng: np.random.Generator) -> Scenario:
-    first = turns[pair % len(turns)]
-    others = [turns[i] for i in rng.permutation(len(turns)) if turns[i] != first]
-    changing: tuple[Finding, ...] = () if rng.random() < config.unchanged else (first,)
-    if changing and others and rng.random() < config.second:
-        changing = (first, others.pop())
-    stable = (others.pop(),) if others and rng.random() < config.stable else ()
-    appears = [rng.random() < 0.5 for _ in changing]
-    return Scenario(
-        appearing=tuple(name for name, new in zip(changing, appears, strict=True) if new),
-        resolving=tuple(name for name, new in zip(changing, appears, strict=True) if not new),
-        stable=stable,
+    """One scenario for every pair of a radiograph."""
+    return draw_in_turns(
+        config.findings,
+        config.pairs_per_image,
+        np.random.default_rng(fold_seed("scenarios", config.seed, record_id)),
+        unchanged=config.unchanged,
+        second=config.second,
+        stable=config.stable,
     )
 
 

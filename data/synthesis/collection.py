@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +13,7 @@ import torch
 from data.config import FINDINGS
 from data.errors import DataError
 from data.files.formats import suffix_of
+from data.parallel import ProcessDiedError, available_cores, in_processes
 from data.synthesis.findings import possible_findings
 from data.synthesis.options import SynthesizeConfig
 from data.synthesis.output import PRIVATE, Folder, Record, patient_name, write_csv
@@ -116,7 +112,7 @@ def working_spacing(image_size: int) -> float:
 
 
 def _workers(config: SynthesizeConfig, device: str) -> int:
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     return config.workers or (cores if device == "cpu" else min(cores, _GPU_WORKERS))
 
 
@@ -177,30 +173,20 @@ def _run(
     from tqdm import tqdm
 
     total = sum(len(job.patients) for job in jobs)
-    workers = min(workers, len(jobs))
+    tasks = [(job, config, device) for job in jobs]
     with tqdm(total=total, desc="rendering", unit="patient", disable=not progress or not jobs) as bar:
-        if workers <= 1:
-            for job in jobs:
-                yield _report(run_job(job, config, device), bar)
-            return
-        # Forking a process that has used torch's threads can deadlock; spawned ones start clean.
-        with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker) as pool:
-            futures = [pool.submit(run_job, job, config, device) for job in jobs]
-            try:
-                for future in as_completed(futures):
-                    yield _report(future.result(), bar)
-            except BrokenProcessPool as error:
-                raise DataError(
-                    "a rendering process died, probably of lack of memory; use fewer --workers (what is "
-                    "finished is kept)"
-                ) from error
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        try:
+            for _, outcome in in_processes(_run_task, tasks, workers=workers):
+                yield _report(outcome, bar)
+        except ProcessDiedError as error:
+            raise DataError(
+                "a rendering process died, probably of lack of memory; use fewer --workers (what is finished "
+                "is kept)"
+            ) from error
 
 
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+def _run_task(task: tuple[Job, SynthesizeConfig, str]) -> Outcome:
+    return run_job(*task)
 
 
 def _report(outcome: Outcome, bar: tqdm) -> Outcome:
@@ -271,6 +257,6 @@ def _splits(records: Sequence[Record], config: SynthesizeConfig) -> dict[str, st
     if len(volumes) < _FEWEST_VOLUMES:
         return None
     drawn = draw_splits(
-        volumes, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.seed
+        volumes, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.split_seed
     )
     return {patient_name(record.volume, record.patient): drawn[record.volume] for record in records}

@@ -118,7 +118,7 @@ def aperture(volume: Volume, spacing: float, camera: Camera) -> Volume:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class PlacedVolume:
     """A volume where the rays meet it; made once, it is projected in any number of poses."""
 
     subject: Subject
@@ -134,7 +134,7 @@ def place(
     camera: Camera,
     corner: tuple[int, int, int] = (0, 0, 0),
     device: str = "cpu",
-) -> Target:
+) -> PlacedVolume:
     """Put a volume before the camera.
 
     Args:
@@ -148,7 +148,7 @@ def place(
     flip = np.array([-1.0, 1.0, 1.0])
     affine = np.diag([*(flip * spacing), 1.0])
     affine[:3, 3] = flip * (np.asarray(corner) * spacing - np.asarray(camera.isocentre))
-    return Target(
+    return PlacedVolume(
         subject=_subject(volume, affine).to(device),
         corners=_corners(volume.shape, affine),
         samples=max(8, int(np.ceil(1.02 * volume.shape[1] * spacing / _STEP_MM))),
@@ -167,11 +167,11 @@ def project(
     return shoot(place(volume, spacing, camera, corner, device), camera, poses)
 
 
-def shoot(target: Target, camera: Camera, poses: Sequence[Pose]) -> Tensor:
+def shoot(volume: PlacedVolume, camera: Camera, poses: Sequence[Pose]) -> Tensor:
     """Line integrals of a volume that is in its place.
 
     Args:
-        target: the volume, put before the same camera.
+        volume: the volume, put before the same camera.
         camera: the film.
         poses: N ways in which the patient stands.
 
@@ -180,7 +180,7 @@ def shoot(target: Target, camera: Camera, poses: Sequence[Pose]) -> Tensor:
     """
     from nanodrr.camera import make_k_inv, make_rt_inv
 
-    device = target.subject.isocenter.device
+    device = volume.subject.isocenter.device
     pixel = camera.pixel_mm
     sdd = torch.tensor([SOURCE_TO_DETECTOR_MM], device=device)
     films = torch.zeros(len(poses), camera.size, camera.size)
@@ -189,7 +189,7 @@ def shoot(target: Target, camera: Camera, poses: Sequence[Pose]) -> Tensor:
         # The camera moves against the patient; its world's x axis, to the right, runs against ours.
         position = torch.tensor([[x, -_SOURCE_TO_ISOCENTRE_MM - y, -z]], dtype=torch.float32)
         camera_to_world = make_rt_inv(torch.tensor([pose.rotation], dtype=torch.float32), position, "PA")
-        top, bottom, left, right = _shadow(target.corners, camera_to_world[0].double().numpy(), camera)
+        top, bottom, left, right = _shadow(volume.corners, camera_to_world[0].double().numpy(), camera)
         rows = max(1, _RAYS_AT_ONCE // max(1, right - left))
         for row in range(top, bottom, rows):
             height, width = min(rows, bottom - row), right - left
@@ -198,7 +198,7 @@ def shoot(target: Target, camera: Camera, poses: Sequence[Pose]) -> Tensor:
             y0 = (camera.size / 2 - row - height / 2) * pixel
             k_inv = make_k_inv(SOURCE_TO_DETECTOR_MM, pixel, pixel, x0, y0, height, width, torch.float32)
             view = (k_inv.to(device), camera_to_world.to(device), sdd, height, width)
-            film[row : row + height, left:right] = cast_rays(target.subject, *view, target.samples)[0, 0]
+            film[row : row + height, left:right] = cast_rays(volume.subject, *view, volume.samples)[0, 0]
     return films
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
-from data.config import FINDINGS, Change, Finding
+from data.config import FINDINGS, Change, Finding, SplitConfig
 
 Format = Literal["png", "nifti"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -73,7 +73,7 @@ class PoseRange:
 
 
 @dataclass(kw_only=True)
-class SynthesizeConfig:
+class SynthesizeConfig(SplitConfig):
     """Project CT volumes to radiograph pairs whose change is known, with a manifest to train on.
 
     Volumes are NIfTI (NAME.nii.gz, or CASE/ct.nii.gz) or DICOM series. Label maps with TotalSegmentator's
@@ -105,40 +105,32 @@ class SynthesizeConfig:
     format: Format = "png"
     """png: 16 bit, in baseline/ followup/ target/ target_baseline/; nifti: float32, as
     CASE/PAIR/{prior,current,diff_map,diff_map_prior}.nii.gz."""
-    val_fraction: float = 0.1
-    """Share of volumes for validation."""
-    test_fraction: float = 0.15
-    """Share of volumes for the final numbers."""
     seed: int = 1
-    """Seed of patients, findings, poses and splits."""
-    workers: int | None = None
-    """Rendering processes; by default one for each core, at most 4 with a GPU."""
+    """Seed of patients, findings and poses."""
+    workers: int = 0
+    """Rendering processes; 0 takes one for each core, at most 4 with a GPU."""
     device: Device = "auto"
     """Where rays are cast; auto takes the GPU where there is one."""
     overwrite: bool = False
     """Replace the pairs of an earlier run with other settings."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("pairs_per_patient", "patients_per_volume"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers is {self.workers}; it must be at least 1")
+        if self.workers < 0:
+            raise ValueError(f"workers is {self.workers}; it must not be negative")
         for name in ("unchanged", "second", "stable"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
         if not 32 <= self.image_size <= 4096:
             raise ValueError(f"image_size is {self.image_size}; it must be between 32 and 4096")
-        for name in ("val_fraction", "test_fraction"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
-        if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError("val_fraction and test_fraction leave nothing to train on; lower one of them")
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}; it must not be negative")
 
     def settings(self) -> dict[str, object]:
         """Whatever shapes the pixels and names of a pair, to tell whether two runs would write the same."""
-        others = {"ct", "out", "workers", "device", "overwrite", "val_fraction", "test_fraction"}
+        others = {"ct", "out", "workers", "device", "overwrite", *vars(SplitConfig())}
         others |= {"patients_per_volume"}  # more patients leave those there are as they are
         return {name: value for name, value in asdict(self).items() if name not in others}

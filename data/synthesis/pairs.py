@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.config import FINDINGS as FINDING_NAMES
 from data.config import SPLITS, Finding, SynthesisConfig
+from data.scenarios import Scenario, draw_in_turns
 from data.synthesis.anatomy import Anatomy, Change
 from data.synthesis.deform import deform
 from data.synthesis.film import (
     Camera,
+    PlacedVolume,
     Pose,
-    Target,
     aperture,
     change_map,
     expose,
@@ -32,21 +32,6 @@ SECOND_CHANGE = 0.2
 """Probability that a second finding changes in the same pair."""
 STABLE = 0.25
 """Probability that a finding is present in both images and therefore no part of the target."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scenario:
-    """What changes between baseline and followup."""
-
-    appearing: tuple[Finding, ...] = ()
-    resolving: tuple[Finding, ...] = ()
-    stable: tuple[Finding, ...] = ()
-
-    @property
-    def changing(self) -> tuple[Finding, ...]:
-        """Findings present in one image only, in the order of the registry."""
-        changed = {*self.appearing, *self.resolving}
-        return tuple(name for name in FINDING_NAMES if name in changed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,25 +55,15 @@ def patient_rng(seed: int, split: str, index: int, pair: int | None = None) -> n
 
 
 def draw_scenarios(config: SynthesisConfig, rng: np.random.Generator) -> list[Scenario]:
-    """One scenario for every pair of a patient. Findings take turns, so each is equally frequent."""
-    turns = [config.findings[i] for i in rng.permutation(len(config.findings))]
-    scenarios = []
-    for pair in range(config.pairs_per_patient):
-        first = turns[pair % len(turns)]
-        others = [turns[i] for i in rng.permutation(len(turns)) if turns[i] != first]
-        changing: tuple[Finding, ...] = () if rng.random() < config.unchanged else (first,)
-        if changing and others and rng.random() < SECOND_CHANGE:
-            changing = (first, others.pop())
-        stable = (others.pop(),) if others and rng.random() < STABLE else ()
-        appears = [rng.random() < 0.5 for _ in changing]
-        scenarios.append(
-            Scenario(
-                appearing=tuple(name for name, new in zip(changing, appears, strict=True) if new),
-                resolving=tuple(name for name, new in zip(changing, appears, strict=True) if not new),
-                stable=stable,
-            )
-        )
-    return scenarios
+    """One scenario for every pair of a patient."""
+    return draw_in_turns(
+        config.findings,
+        config.pairs_per_patient,
+        rng,
+        unchanged=config.unchanged,
+        second=SECOND_CHANGE,
+        stable=STABLE,
+    )
 
 
 def render_patient(
@@ -108,7 +83,7 @@ def render_patient(
     return stack_pairs(rendered, scenarios)
 
 
-def place_base(patient: Anatomy, camera: Camera, device: str = "cpu") -> Target:
+def place_base(patient: Anatomy, camera: Camera, device: str = "cpu") -> PlacedVolume:
     """A patient without findings before the camera; all of its pairs share it."""
     base = aperture(patient.mu, patient.spacing, camera)
     return place(base, patient.spacing, camera, device=device)
@@ -128,7 +103,7 @@ def stack_pairs(rendered: Sequence[tuple[NDArray[np.float32], ...]], scenarios: 
 
 def render_pair(
     patient: Anatomy,
-    base: Target,
+    base: PlacedVolume,
     camera: Camera,
     scenario: Scenario,
     poses: tuple[Pose, Pose],

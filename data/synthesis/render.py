@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
 from data.config import SPLITS, SynthesisConfig
+from data.parallel import available_cores, in_processes
 from data.synthesis.anatomy import Anatomy
 from data.synthesis.cache import (
     DamagedFileError,
@@ -139,32 +135,17 @@ def _render(
 
     if not missing:
         return
-    workers = min(workers or os.cpu_count() or 1, len(missing))
     names = "/".join(dict.fromkeys(split for split, _ in missing))
-    with tqdm(total=len(missing), desc=f"rendering {names}", unit="patient", disable=not progress) as bar:
-        if workers == 1:
-            with _one_thread():
-                thorax = _load_thorax(ct, task.image_size)
-                for patient in missing:
-                    task.render(thorax, patient)
-                    bar.update()
-            return
-        # Forking a process that has used torch's threads can deadlock; spawned ones start clean.
-        with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (task, ct)) as pool:
-            futures = [pool.submit(_render_in_worker, patient) for patient in missing]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    bar.update()
-            except BrokenProcessPool as error:
-                raise RuntimeError(
-                    "a rendering process died: either memory ran out (render at a smaller image size or with "
-                    "fewer workers), or the script that started it does not guard its main part with "
-                    "`if __name__ == '__main__':`"
-                ) from error
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    bar = tqdm(total=len(missing), desc=f"rendering {names}", unit="patient", disable=not progress)
+    with bar, _one_thread():
+        for _ in in_processes(
+            _render_patient,
+            missing,
+            workers=workers or available_cores(),
+            start=_start_worker,
+            arguments=(task, ct),
+        ):
+            bar.update()
 
 
 @contextmanager
@@ -183,12 +164,11 @@ _worker: tuple[_Task, Anatomy] | None = None
 
 def _start_worker(task: _Task, ct: Path | None) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     torch.set_num_threads(1)
     _worker = (task, _load_thorax(ct, task.image_size))
 
 
-def _render_in_worker(patient: _Patient) -> None:
+def _render_patient(patient: _Patient) -> None:
     assert _worker is not None
     task, thorax = _worker
     task.render(thorax, patient)

@@ -8,11 +8,12 @@ import numpy as np
 
 from data.config import Finding
 from data.randomness import fold_seed
+from data.scenarios import Scenario
 from data.synthesis.anatomy import Anatomy
 from data.synthesis.deform import deform
 from data.synthesis.film import Pose, frame
 from data.synthesis.options import PoseRange, SynthesizeConfig
-from data.synthesis.pairs import Pairs, Scenario, place_base, render_pair, stack_pairs
+from data.synthesis.pairs import Pairs, place_base, render_pair, stack_pairs
 
 
 def draw_pose(limits: PoseRange, rng: np.random.Generator) -> Pose:
@@ -44,13 +45,7 @@ def draw_scenario(
         else:
             drawn.append(())
     first, second, stable = drawn
-    changing = (*first, *second)
-    appears = rng.random(len(changing)) < 0.5
-    return Scenario(
-        appearing=tuple(name for name, new in zip(changing, appears, strict=True) if new),
-        resolving=tuple(name for name, new in zip(changing, appears, strict=True) if not new),
-        stable=stable,
-    )
+    return Scenario.draw((*first, *second), stable, rng)
 
 
 def render_virtual_patient(

@@ -2,7 +2,8 @@
 
 - `baseline/ followup/ target/` (and `target_baseline/`) with equal file names up to the suffix. The patient
   is what precedes the first underscore of the name, or all of it.
-- `CASE/PAIR/{prior,current,diff_map}.nii.gz`. The patient is CASE.
+- `CASE/PAIR/{prior,current,diff_map}.nii.gz`, and `diff_map_prior.nii.gz` for the same change in the geometry
+  of prior. The patient is CASE.
 - Any folder of images, for pretraining. The patient is the first folder on the way to the image, or, for
   files directly in the folder, what precedes the first underscore of the name. Where the first folders are
   train, val and test, they name the split and the patient is found below them.
@@ -98,7 +99,7 @@ def _parallel_pairs(root: Path) -> list[PairRecord]:
 
 def _nested_pair(root: Path, folder: Path) -> PairRecord | None:
     """The pair in `CASE/PAIR`, or None when the folder holds neither of its images."""
-    files = _by_stem(folder, ("prior", "current", "diff_map"))
+    files = _by_stem(folder, ("prior", "current", "diff_map", "diff_map_prior"))
     if not {"prior", "current"} & files.keys():
         return None
     for stem in ("prior", "current"):
@@ -110,6 +111,7 @@ def _nested_pair(root: Path, folder: Path) -> PairRecord | None:
         baseline=files["prior"],
         followup=files["current"],
         target=files.get("diff_map"),
+        target_baseline=files.get("diff_map_prior"),
     )
 
 

@@ -7,8 +7,9 @@ from data.config import FINDINGS
 from data.drawing.config import DrawConfig
 from data.drawing.copies import draw_poses, expose, move
 from data.drawing.density import CHANGE_SCALE, TOE, logit
-from data.drawing.pairs import Scenario, draw_pair, draw_scenarios, find_chest
+from data.drawing.pairs import draw_pair, draw_scenarios, find_chest
 from data.files.images import Radiograph
+from data.scenarios import Scenario
 
 STILL = {
     "rotation": 0.0,

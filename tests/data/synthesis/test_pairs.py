@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from data.config import FINDINGS, SynthesisConfig
+from data.scenarios import Scenario
 from data.synthesis import pairs as pairs_module
 from data.synthesis.film import CHANGE_SCALE, frame
 from data.synthesis.pairs import (
-    Scenario,
     draw_poses,
     draw_scenarios,
     patient_rng,

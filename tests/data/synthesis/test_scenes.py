@@ -104,7 +104,7 @@ def test_a_patient_is_a_function_of_its_names(phantom):
         (lambda: config(unchanged=1.5), "unchanged is 1.5; it must be between 0 and 1"),
         (lambda: config(image_size=8), "image_size is 8; it must be between 32 and 4096"),
         (lambda: config(val_fraction=0.6, test_fraction=0.5), "leave nothing to train on"),
-        (lambda: config(workers=0), "workers is 0; it must be at least 1"),
+        (lambda: config(workers=-1), "workers is -1; it must not be negative"),
         (lambda: config(seed=-1), "seed is -1; it must not be negative"),
         (lambda: PoseRange(degrees=60), "pose.degrees is 60; it must be between 0 and 45"),
         (lambda: PoseRange(exponent=0), "pose.exponent is 0; it must be above 0 and at most 10"),

@@ -51,6 +51,9 @@ def test_nested_folders(tmp_path):
     assert records[0].baseline == tmp_path / "ct1/pair_0/prior.nii.gz"
     assert records[0].followup == tmp_path / "ct1/pair_0/current.nii.gz"
     assert records[0].target == tmp_path / "ct1/pair_0/diff_map.nii.gz"
+    assert records[0].target_baseline is None
+    _touch(tmp_path, "ct1/pair_0/diff_map_prior.nii.gz")
+    assert pairs_in_folder(tmp_path)[0].target_baseline == tmp_path / "ct1/pair_0/diff_map_prior.nii.gz"
 
 
 def test_nested_pair_without_its_followup(tmp_path):
