@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
@@ -13,7 +14,7 @@ from data.config import Change, Intensity
 class CheckConfig:
     """Open every file of a data set and list those that cannot be used; exit code 1 if there are any."""
 
-    manifest: tyro.conf.Positional[Path]
+    manifest: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MANIFEST")]
     """A manifest (CSV or Parquet) or a folder, as for --data.path."""
     change: Change = "magnitude"
     """What a target means; see the data options of gan.adversarial."""
@@ -32,6 +33,7 @@ class CheckConfig:
 def main() -> None:
     """Parse the command line, open everything, print the table."""
     config = tyro_parse(CheckConfig, argv(), prog="python -m data.check")
+    from data.atomic import write_rows
     from data.checking import check_records, table
     from data.parallel import available_cores
     from data.tables import records_of
@@ -44,25 +46,14 @@ def main() -> None:
         workers=config.workers or available_cores(),
     )
     if config.report is not None:
-        _write(config.report, [(str(problem.path), problem.reason) for problem in problems])
+        rows = [(str(problem.path), problem.reason) for problem in problems]
+        write_rows(config.report, [("path", "reason"), *rows])
     if not problems:
         print(f"{config.manifest}: all of {files} files can be used")
         return
     print(table(problems))
     print(f"{config.manifest}: {len(problems)} of {files} files cannot be used")
     raise SystemExit(1)
-
-
-def _write(path: Path, rows: list[tuple[str, str]]) -> None:
-    import csv
-
-    from data.errors import UserError
-
-    try:
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("path", "reason"), *rows])
-    except OSError as error:
-        raise UserError(f"--report {path}: {error.strerror}; name a file you may write") from None
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -17,9 +17,9 @@ class PrepareConfig(SplitConfig):
     The result is used with `--data.prepared OUT`. An interrupted run goes on when it is started again.
     """
 
-    manifest: tyro.conf.Positional[Path]
+    manifest: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MANIFEST")]
     """A manifest (CSV or Parquet) or a folder, as for --data.path."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """The folder to write."""
     size: int | Literal["native"] = 512
     """Longest side of the stored images in pixels (both sides where they are cropped or stretched), or

@@ -34,7 +34,7 @@ class RunLog:
         self._reported: set[str] = set()
         if resumed_at is not None and run.skipped.is_file():
             with run.skipped.open(newline="") as file:
-                self._reported.update(row[0] for row in csv.reader(file))
+                self._reported.update(row[0] for row in list(csv.reader(file))[1:])
         if accelerator.is_main_process and resumed_at is not None:
             _truncate(self._path, resumed_at)
 
@@ -72,8 +72,9 @@ class RunLog:
             return
         self._reported.update(new)
         if self._accelerator.is_main_process:
+            rows = [] if self._skipped_path.exists() else [["reason"]]
             with self._skipped_path.open("a", newline="") as file:
-                csv.writer(file).writerows([reason] for reason in new)
+                csv.writer(file).writerows([*rows, *([reason] for reason in new)])
         self.say(f"skipped: {len(new)} unreadable, {len(self._reported)} so far, see {self._skipped_path}")
 
     def picture(self, name: str, path: Path, *, step: int) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import tyro
 
@@ -16,9 +17,9 @@ class DrawConfig:
     is the target, exactly; OUT becomes a data set of pairs with a manifest.
     """
 
-    images: tyro.conf.Positional[Path]
+    images: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGES")]
     """A manifest (CSV or Parquet) or a folder of frontal chest radiographs, dense tissue bright."""
-    out: tyro.conf.Positional[Path]
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """Folder for the pairs; finished images found there are not drawn again."""
     pairs_per_image: int = 4
     """Pairs made of each radiograph."""
@@ -33,8 +34,8 @@ class DrawConfig:
     change: Change = "magnitude"
     """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation
     rose or fell, in [-1, 1]."""
-    size: int | None = None
-    """Longest side of what is written, in pixels; by default each radiograph keeps its own size."""
+    size: int | Literal["native"] = "native"
+    """Longest side of what is written, in pixels, or native: each radiograph keeps its own size."""
     intensity: Intensity = "dicom"
     """How stored values become grey in [0, 1]: dicom (the window or lookup table a DICOM file names; other
     files and DICOM without one by what their bit depth can hold), range (always by bit depth), or percentile
@@ -57,16 +58,16 @@ class DrawConfig:
     """Largest standard deviation of a copy's additive Gaussian noise."""
     seed: int = 0
     """Seed of findings, poses and exposures; with the id of an image it settles everything drawn from it."""
-    workers: int | None = None
-    """Drawing processes; by default one for each core."""
+    workers: int = 0
+    """Processes; 0 takes one for each core."""
     on_error: OnError = "raise"
     """What an unreadable file or one without two lung fields does: raise (stop), or skip (leave it out,
     counted and named at the end)."""
 
     def __post_init__(self) -> None:
-        for name in ("pairs_per_image", "size", "workers"):
-            value, least = getattr(self, name), 64 if name == "size" else 1
-            if value is not None and value < least:
+        for name, least in (("pairs_per_image", 1), ("size", 64), ("workers", 0)):
+            value = getattr(self, name)
+            if value != "native" and value < least:
                 raise ValueError(f"{name} is {value}; it must be at least {least}")
         if not self.findings:
             raise ValueError(f"findings is empty; name at least one of {', '.join(FINDINGS)}")

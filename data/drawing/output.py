@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from data.atomic import remove_parts, whole, write_rows, write_text
 from data.config import Change
 from data.drawing.config import DrawConfig
 from data.drawing.density import Plane
@@ -25,9 +23,8 @@ VERSION = 1
 """Raise it whenever the same settings give other pixels."""
 COLUMNS = ("id", "patient_id", "baseline", "followup", "target", "target_baseline", "split", "findings")
 FOLDERS = ("baseline", "followup", "target", "target_baseline")
-SKIPPED = "skipped.txt"
+SKIPPED = "skipped.csv"
 _DONE = ".done"
-_PART = ".part-"
 # What decides where pairs come from, go to and how fast, not what is in them.
 _NOT_SETTINGS = ("images", "out", "workers", "on_error")
 
@@ -55,8 +52,7 @@ def open_output(config: DrawConfig) -> None:
     except OSError as error:
         raise DataError(f"{out} cannot be made ({error.strerror}); name another folder") from error
     for name in (*FOLDERS, _DONE):
-        for left_over in (out / name).glob(f"{_PART}*"):  # of a run that was killed
-            left_over.unlink()
+        remove_parts(out / name)
     write_text(file, json.dumps(settings, indent=1) + "\n")
 
 
@@ -98,8 +94,8 @@ def write_pairs(out: Path, record_id: str, source: Path, pairs: Iterable[DrawnPa
         row = {"id": f"{key}-{number:03d}", "findings": "+".join(pair.findings)}
         for name in FOLDERS:
             row[name] = f"{name}/{row['id']}.png"
-            write = partial(_write_plane, plane=getattr(pair, name), change=_meaning(name, change))
-            _whole(out / row[name], write)
+            with whole(out / row[name]) as part:
+                _write_plane(part, getattr(pair, name), _meaning(name, change))
         rows.append(row)
     done = {"id": record_id, "source": _stamp(source), "rows": rows}
     write_text(out / _DONE / f"{key}.json", json.dumps(done))
@@ -109,33 +105,17 @@ def write_manifest(out: Path, rows: Iterable[Row], with_split: bool) -> Path:
     """Write `manifest.csv`, the last of the files."""
     path = out / "manifest.csv"
     columns = [name for name in COLUMNS if name != "split" or with_split]
-
-    def write(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-
-    _whole(path, write)
+    write_rows(path, [columns, *([row[name] for name in columns] for row in rows)])
     return path
 
 
 def write_skipped(out: Path, reasons: Iterable[str]) -> None:
-    """Write `skipped.txt`, a line for each radiograph that was left out; no file where none was."""
-    lines = [f"{reason}\n" for reason in reasons]
-    if lines:
-        write_text(out / SKIPPED, "".join(lines))
+    """Write `skipped.csv`, a line for each radiograph that was left out; no file where none was."""
+    rows = [[reason] for reason in reasons]
+    if rows:
+        write_rows(out / SKIPPED, [["reason"], *rows])
     else:
         (out / SKIPPED).unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-
-    def write(part: Path) -> None:
-        part.write_text(text, encoding="utf-8")
-
-    _whole(path, write)
 
 
 def _meaning(name: str, change: Change) -> Change | None:
@@ -150,19 +130,6 @@ def _write_plane(path: Path, plane: Plane, change: Change | None) -> None:
         write_map(path, plane, change)
         return
     imsave(path, np.round(plane * 65535).astype(np.uint16), check_contrast=False)
-
-
-def _whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Write under another name first, so that a file with this one is complete."""
-    part = path.with_name(f"{_PART}{os.getpid()}-{path.name}")
-    try:
-        write(part)
-        part.replace(path)
-    except OSError as error:
-        reason = f"{path} cannot be written ({error.strerror}); make room or name another folder"
-        raise DataError(reason) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _stamp(source: Path) -> list[int]:

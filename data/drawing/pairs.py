@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -62,10 +63,10 @@ def find_chest(radiograph: Radiograph, record_id: str, path: Path, config: DrawC
     return Source(id=record_id, path=path, image=image, chest=measure(image, find_lungs(image, path), pixel))
 
 
-def _resize(image: Plane, longest: int | None) -> Plane:
+def _resize(image: Plane, longest: int | Literal["native"]) -> Plane:
     from skimage.transform import resize
 
-    if longest is None or longest == max(image.shape):
+    if longest == "native" or longest == max(image.shape):
         return image
     scale = longest / max(image.shape)
     shape = tuple(max(1, round(length * scale)) for length in image.shape)

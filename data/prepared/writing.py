@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from data.atomic import remove_parts, whole, write_rows, write_text
 from data.config import SPLITS, Change, Framing, Intensity, OnError
 from data.errors import DataError
 from data.files.images import Radiograph
@@ -179,9 +179,9 @@ def _begin(out: Path, info: StoreInfo, recipe: Recipe, overwrite: bool) -> Store
             (out / split).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{out}: {error.strerror}; name a folder you may write to") from None
-    _write_text(out / _BEGUN, json.dumps(settings, indent=1))
-    for left in out.glob("*/*.part"):
-        left.unlink()
+    write_text(out / _BEGUN, json.dumps(settings, indent=1))
+    for split in info.shards:
+        remove_parts(out / split)
     return None
 
 
@@ -228,8 +228,7 @@ def _write_shard(shard: _Shard) -> int:
     kind, recipe = _worker
     schema = features(kind).arrow_schema
     rows, skipped, waiting, batch = 0, [], 0, []
-    part = shard.path.with_name(f"{shard.path.name}.{os.getpid()}.part")
-    try:
+    with whole(shard.path) as part:
         with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
             for index, record in enumerate(shard.rows):
                 try:
@@ -248,10 +247,7 @@ def _write_shard(shard: _Shard) -> int:
             if batch:
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
         if skipped:
-            _write_text(shard.path.with_name(shard.path.name + _SKIPPED_SUFFIX), json.dumps([rows, skipped]))
-        part.replace(shard.path)
-    finally:
-        part.unlink(missing_ok=True)
+            write_text(shard.path.with_name(shard.path.name + _SKIPPED_SUFFIX), json.dumps([rows, skipped]))
     return rows
 
 
@@ -315,9 +311,8 @@ def _finish(out: Path, info: StoreInfo, written: int) -> Prepared:
     if not any(info.count(split) for split in shards):
         raise DataError(f"none of the files could be read; the first: {skipped[0][1]}")
     if skipped:
-        with (out / "skipped.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([["id", "reason"], *skipped])
-    _write_text(out / INFO, info.to_json())
+        write_rows(out / "skipped.csv", [["id", "reason"], *skipped])
+    write_text(out / INFO, info.to_json())
     for note in out.glob(f"*/*{_SKIPPED_SUFFIX}"):
         note.unlink()
     return Prepared(info=info, skipped=len(skipped), written=written)
@@ -328,10 +323,3 @@ def _count_skipped(out: Path) -> int:
         return 0
     with (out / "skipped.csv").open(newline="") as file:
         return sum(1 for _ in csv.reader(file)) - 1
-
-
-def _write_text(path: Path, text: str) -> None:
-    """The file appears complete or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text)
-    part.replace(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from data.atomic import whole
 from data.config import Finding, SynthesisConfig
 from data.errors import DataError
 from data.synthesis.ct import ct_digest, find_ct
@@ -110,14 +110,9 @@ class StoredPairs:
 def write_patient(path: Path, pairs: StoredPairs) -> None:
     """Store the pairs of a patient; the file appears complete or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            findings = np.array(json.dumps(pairs.findings))
-            np.savez(file, films=pairs.films, targets=pairs.targets, findings=findings)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole(path) as part, part.open("wb") as file:
+        findings = np.array(json.dumps(pairs.findings))
+        np.savez(file, films=pairs.films, targets=pairs.targets, findings=findings)
 
 
 def read_patient(path: Path, pairs: int, image_size: int) -> StoredPairs:

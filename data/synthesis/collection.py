@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from data.atomic import write_rows
 from data.config import FINDINGS
 from data.errors import DataError
 from data.files.formats import suffix_of
 from data.parallel import ProcessDiedError, available_cores, in_processes
 from data.synthesis.findings import possible_findings
 from data.synthesis.options import SynthesizeConfig
-from data.synthesis.output import PRIVATE, Folder, Record, patient_name, write_csv
+from data.synthesis.output import PRIVATE, Folder, Record, patient_name
 from data.synthesis.scenes import render_virtual_patient
 from data.synthesis.thorax import Thorax, make_thorax
 from data.synthesis.volumes import Source, find_volumes, read_volume
@@ -139,12 +140,12 @@ def _finished(folder: Folder, digests: Mapping[str, str], config: SynthesizeConf
 def _write_private(config: SynthesizeConfig, sources: Sequence[Source]) -> None:
     """Which DICOM series a pseudonym stands for; for the user's eyes, named so that it is not handed on."""
     lines = [
-        {"volume": source.name, "folder": source.files[0].parent.relative_to(config.ct).as_posix()}
+        (source.name, source.files[0].parent.relative_to(config.ct).as_posix())
         for source in sources
         if suffix_of(source.files[0]) not in (".nii", ".nii.gz")
     ]
     if lines:
-        write_csv(config.out / PRIVATE, ["volume", "folder"], lines)
+        write_rows(config.out / PRIVATE, [("volume", "folder"), *lines])
 
 
 def _jobs(

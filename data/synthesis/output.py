@@ -6,17 +6,16 @@ that it is complete. A run that was stopped goes on with the patients that have 
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data.atomic import write_rows, write_text
 from data.config import Change
 from data.errors import DataError
 from data.files.maps import write_map
@@ -104,7 +103,7 @@ class Folder:
         elif self.path.exists() and any(self.path.iterdir()):
             raise DataError(f"--out {self.path} is not empty and not of this command; name another folder")
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write_text(file, settings)
+        write_text(file, settings)
 
     def clear(self) -> None:
         """Remove what earlier runs wrote, and nothing else."""
@@ -146,7 +145,7 @@ class Folder:
                 (staging / getattr(row, role)).replace(final)
         shutil.rmtree(staging)
         record = Record(volume=volume, patient=patient, digest=digest, rows=tuple(rows))
-        _write_text(self.path / _STATE / f"{name}.done.json", json.dumps(asdict(record)))
+        write_text(self.path / _STATE / f"{name}.done.json", json.dumps(asdict(record)))
 
     def _row(self, name: str, pair: int, findings: Sequence[str]) -> Row:
         if self.format == "png":
@@ -167,29 +166,11 @@ class Folder:
             rows: the pairs.
             splits: the split of every patient, or None for a manifest without that column.
         """
-        columns = [*Row.__dataclass_fields__, *(["split"] if splits is not None else [])]
-        lines = []
-        for row in rows:
-            cells = asdict(row)
-            lines.append(cells if splits is None else {**cells, "split": splits[row.patient_id]})
-        return write_csv(self.path / MANIFEST, columns, lines)
-
-
-def write_csv(path: Path, columns: Sequence[str], lines: Iterable[Mapping[str, str]]) -> Path:
-    """Write a table; the file appears complete or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-    part.replace(path)
-    return path
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text)
-    part.replace(path)
+        path = self.path / MANIFEST
+        names = [*Row.__dataclass_fields__, *(["split"] if splits is not None else [])]
+        lines = ([*astuple(row), *([splits[row.patient_id]] if splits is not None else [])] for row in rows)
+        write_rows(path, [names, *lines])
+        return path
 
 
 def _remove_empty(folder: Path, root: Path) -> None:

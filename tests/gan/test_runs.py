@@ -280,7 +280,8 @@ def test_unreadable_files_are_skipped_counted_and_named(workplace, tmp_path, pai
     assert "skipped: 2 unreadable, 2 so far" in done.stdout
     assert "skipped: 1 unreadable, 3 so far" in done.stdout
     folder = tmp_path / "runs" / "adversarial"
-    named = (folder / "skipped.csv").read_text().splitlines()
+    header, *named = (folder / "skipped.csv").read_text().splitlines()
+    assert header == "reason"
     assert len(named) == 3
     assert all(any(str(path) in line for line in named) for path in bad)
     reference = lines(workplace / "runs" / "adversarial" / "metrics.jsonl")

@@ -168,13 +168,14 @@ def test_skipped_radiographs_are_counted_and_named(folder, tmp_path, lateral):
     assert result.returncode == 0
     assert "3 pairs of 3 radiographs" in result.stdout
     assert "left out 2 radiographs" in result.stdout
-    named = (tmp_path / "out" / "skipped.txt").read_text().splitlines()
+    header, *named = (tmp_path / "out" / "skipped.csv").read_text().splitlines()
+    assert header == "reason"
     assert [("lateral" in line, "broken" in line) for line in sorted(named)] == [(True, False), (False, True)]
     assert len(rows_of(tmp_path / "out")) == 3
     for path in ("p0_lateral.png", "p1_broken.png"):
         (folder / path).unlink()
     run(options(folder, tmp_path / "out", pairs_per_image=1, on_error="skip"))
-    assert not (tmp_path / "out" / "skipped.txt").exists()
+    assert not (tmp_path / "out" / "skipped.csv").exists()
 
 
 def test_nothing_to_draw_into_is_an_error(tmp_path):

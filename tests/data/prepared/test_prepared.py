@@ -165,12 +165,12 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     command = [sys.executable, "-m", "data.prepare", str(manifest), str(tmp_path / "out"), "--workers", "1"]
     process = subprocess.Popen(command, env=command_environment(), stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "out").glob("train/*.arrow")):
+    while not list((tmp_path / "out").glob("train/data-*.arrow")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/*.arrow")}
+    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/data-*.arrow")}
     assert 0 < len(finished) < 8 + 4 + 4
     assert not (tmp_path / "out" / "prepared.json").exists()
     with pytest.raises(DataError, match="is not finished"):
