@@ -18,6 +18,7 @@ from .datasets import build_pairs as build_pairs
 from .datasets import load_images as load_images
 from .datasets import load_pairs as load_pairs
 from .datasets import render_embedded as render_embedded
+from .datasets import settled as settled
 from .errors import DataError as DataError
 from .errors import UserError as UserError
 from .files.images import Radiograph as Radiograph

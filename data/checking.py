@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from .config import Change, Intensity
 from .errors import DataError
 from .files.images import read_image, read_target
+from .loading import RADIOGRAPH_OF
 from .parallel import ProcessDiedError, in_processes
 from .tables.records import IMAGE_FILES, PAIR_FILES, PairRecord, RecordTable
 
 _FILES_A_TASK = 16
-_RADIOGRAPH_OF = {"target": "followup", "target_baseline": "baseline"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def _open(file: _File, change: Change, intensity: Intensity) -> _Opened:
 
 def _mismatches(records: RecordTable[Any], opened: dict[Path, _Opened]) -> Iterator[Problem]:
     """Targets of another size than their radiographs."""
-    for role, radiograph in _RADIOGRAPH_OF.items():
+    for role, radiograph in RADIOGRAPH_OF.items():
         if not records.has(role):
             continue
         columns = records.columns

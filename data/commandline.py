@@ -1,8 +1,10 @@
 """Command lines: options from a dataclass, a user's mistake as one line and exit code 2, no traceback."""
 
 import contextlib
+import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -14,6 +16,7 @@ from .errors import DataError, Interrupted, UserError
 USER_EXIT_CODE = 2
 INTERRUPTED_EXIT_CODE = 130
 BROKEN_PIPE_EXIT_CODE = 141
+_DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 
 AnyT = TypeVar("AnyT")
 
@@ -30,7 +33,11 @@ def fail(message: str) -> NoReturn:
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run an entry point; a `UserError` becomes one line and exit code 2, an interrupt exit code 130."""
+    """Run an entry point; a `UserError` becomes one line and exit code 2, an interrupt exit code 130.
+
+    SIGTERM, by which schedulers and containers stop a program, is an interrupt as well.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         command()
     except UserError as error:
@@ -41,9 +48,18 @@ def run_command(command: Callable[[], None]) -> None:
     except BrokenPipeError:  # whoever read the output has enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(BROKEN_PIPE_EXIT_CODE) from None
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        fail(f"{place}{error.strerror}; make room, or write to another disk")
     except KeyboardInterrupt:
         print("interrupted; what is saved is kept, and the same command goes on from there", file=sys.stderr)
         raise SystemExit(INTERRUPTED_EXIT_CODE) from None
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _without_traceback(message: str) -> str:

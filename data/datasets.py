@@ -16,6 +16,7 @@ from .errors import DataError
 from .files.images import Radiograph
 from .geometry import Geometry, fit_to_square
 from .loading import load_record
+from .randomness import fold_seed
 from .tables.folders import images_in_folder, pairs_in_folder
 from .tables.manifest import images_in_manifest, pairs_in_manifest
 from .tables.records import ImageRecord, PairRecord, RecordT, RecordTable
@@ -36,6 +37,20 @@ def render_embedded(config: DataConfig, *, progress: bool = True) -> None:
         from .synthesis import render_splits
 
         render_splits(config.synthesis, config.image_size, config.cache_dir, progress=progress)
+
+
+def settled(config: DataConfig) -> DataConfig:
+    """The options as they hold: what prepared data has decided already stands in place of the defaults.
+
+    Raises:
+        DataError: there is no prepared data, or it was prepared for something else than what is asked for.
+    """
+    if config.prepared is None:
+        return config
+    from .prepared.dataset import require_fit
+
+    info = require_fit(config)
+    return replace(config, intensity=info.intensity, framing=info.framing)
 
 
 def build_pairs(config: DataConfig, split: str, *, progress: bool = True) -> Dataset[PairSample]:
@@ -105,15 +120,18 @@ def build_images(config: DataConfig, split: str, *, progress: bool = True) -> Da
 def load_pairs(config: DataConfig) -> RecordTable[PairRecord]:
     """Every pair of the user's data with its split, drawn by patient where the data names none."""
     assert config.path is not None
-    find = pairs_in_folder if config.path.is_dir() else pairs_in_manifest
-    return _with_splits(find(config.path), config)
+    if config.path.is_dir():
+        return _with_splits(pairs_in_folder(config.path), config)
+    # A run that leaves unreadable files out leaves missing ones out, too.
+    return _with_splits(pairs_in_manifest(config.path, check_files=config.on_error == "raise"), config)
 
 
 def load_images(config: DataConfig) -> RecordTable[ImageRecord]:
     """Every image of the user's data with its split, drawn by patient where the data names none."""
     assert config.path is not None
-    find = images_in_folder if config.path.is_dir() else images_in_manifest
-    return _with_splits(find(config.path), config)
+    if config.path.is_dir():
+        return _with_splits(images_in_folder(config.path), config)
+    return _with_splits(images_in_manifest(config.path, check_files=config.on_error == "raise"), config)
 
 
 class ManifestPairs(Dataset[PairSample]):
@@ -134,6 +152,11 @@ class ManifestPairs(Dataset[PairSample]):
     def patients(self) -> list[str]:
         """Names of the patients, sorted."""
         return self.records.patients
+
+    @property
+    def identity(self) -> str:
+        """By which the same samples are recognised, wherever they lie."""
+        return self.records.digest()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -182,6 +205,11 @@ class ManifestImages(Dataset[ImageSample]):
         """Names of the patients, sorted."""
         return self.records.patients
 
+    @property
+    def identity(self) -> str:
+        """By which the same samples are recognised, wherever they lie."""
+        return self.records.digest()
+
     def __len__(self) -> int:
         return len(self.records)
 
@@ -201,10 +229,10 @@ class ManifestImages(Dataset[ImageSample]):
 
 
 class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
-    """Leaves unreadable samples out: the next readable one stands in, and says so in `skipped`.
+    """Leaves unreadable samples out: a readable one stands in for each, and says so in `skipped`.
 
     The number of samples and the place of every other one stay what they are, so that an epoch has the same
-    steps on every machine and a run can be continued.
+    steps on every machine and a run can be continued. Which one stands in is a function of the place.
 
     Args:
         dataset: what to read from.
@@ -215,6 +243,7 @@ class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
     def __init__(self, dataset: Any, *, stand_ins_count: bool) -> None:
         self.dataset = dataset
         self.stand_ins_count = stand_ins_count
+        self._unreadable: dict[int, str] = {}
 
     @property
     def patients(self) -> list[str]:
@@ -222,29 +251,42 @@ class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
         patients: list[str] = self.dataset.patients
         return patients
 
+    @property
+    def identity(self) -> str:
+        """Of the data set whose samples these are."""
+        identity: str = self.dataset.identity
+        return identity
+
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> SampleT:
-        """Read one sample, or the next one that can be read.
+        """Read one sample, or another one that can be read.
 
         Raises:
             DataError: none can.
         """
-        skipped: list[str] = []
-        for offset in range(len(self)):
-            try:
-                sample: SampleT = self.dataset[(index + offset) % len(self)]
-            except DataError as error:
-                skipped.append(str(error))
-                continue
-            if not skipped:
-                return sample
-            valid = sample.valid
-            if not self.stand_ins_count:
-                valid = torch.zeros_like(_image_of(sample))
-            return replace(sample, skipped=tuple(skipped), valid=valid)
-        raise DataError(f"none of the {len(self)} samples can be read; the first: {skipped[0]}")
+        sample = self._read(index)
+        if sample is not None:
+            return sample
+        reason = self._unreadable[index]
+        order = torch.Generator().manual_seed(fold_seed("stand-in", index))
+        for other in torch.randperm(len(self), generator=order).tolist():
+            sample = self._read(other)
+            if sample is not None:
+                valid = sample.valid if self.stand_ins_count else torch.zeros_like(_image_of(sample))
+                return replace(sample, skipped=(reason,), valid=valid)
+        raise DataError(f"none of the {len(self)} samples can be read; one of them: {reason}")
+
+    def _read(self, index: int) -> SampleT | None:
+        if index in self._unreadable:
+            return None
+        try:
+            sample: SampleT = self.dataset[index]
+        except DataError as error:
+            self._unreadable[index] = str(error)
+            return None
+        return sample
 
 
 def geometry_of(picture: Radiograph, config: DataConfig) -> Geometry:

@@ -9,7 +9,8 @@ from .errors import DataError
 from .files.images import Radiograph, read_radiograph, read_target
 from .tables.records import ImageRecord, PairRecord
 
-_TARGET_OF = {"target": "followup", "target_baseline": "baseline"}
+RADIOGRAPH_OF = {"target": "followup", "target_baseline": "baseline"}
+"""The radiograph in whose geometry a target lies."""
 
 
 def load_record(
@@ -31,7 +32,7 @@ def load_record(
         "baseline": read_radiograph(record.baseline, intensity),
         "followup": read_radiograph(record.followup, intensity),
     }
-    for role, radiograph in _TARGET_OF.items():
+    for role, radiograph in RADIOGRAPH_OF.items():
         path = getattr(record, role)
         if path is None:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -70,6 +71,7 @@ def in_processes(
         return
     # Forking a process that has used threads can deadlock; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with _one_thread_each(), ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
         begun, under_way = 0, dict[Future[ResultT], int]()
         try:
@@ -86,7 +88,7 @@ def in_processes(
             raise ProcessDiedError(sorted(under_way.values()), range(begun, len(tasks))) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
+            for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
             raise
 
@@ -109,5 +111,14 @@ def _one_thread_each() -> Iterator[None]:
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     if start is not None:
         start(*arguments)
+
+
+def _end_with_the_parent() -> None:
+    """A parent that was killed can stop nobody; without this, its workers would wait for tasks forever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -65,6 +65,7 @@ def main() -> None:
         val_fraction=config.val_fraction,
         test_fraction=config.test_fraction,
         split_seed=config.split_seed,
+        on_error=config.on_error,
     )
     pairs = holds_pairs(config.manifest) if config.kind == "auto" else config.kind == "pairs"
     records = load_pairs(source) if pairs else load_images(source)

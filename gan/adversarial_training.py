@@ -39,6 +39,7 @@ from gan.start import (
     open_run,
     parameter_count,
     run_identity,
+    settle_data,
     start_run,
 )
 from gan.state import AdversarialState, Progress, Terms
@@ -57,6 +58,7 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
         UserError, DataError: an option or a file is not what it should be.
         Interrupted: a signal asked to stop; the run has saved itself.
     """
+    config = settle_data(config)
     accelerator, run = start_run(
         config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0
     )

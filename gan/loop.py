@@ -221,6 +221,7 @@ def train(
                     break
                 stopping = stop.agreed(ask=progress.step % config.log_every == 0)
                 if not saved and (stopping or progress.step % config.checkpoint_every == 0):
+                    log.report_skipped()  # a resumed run does not meet them again
                     save_checkpoint(accelerator, run, progress, keep=config.keep_checkpoints, ema=stage.ema)
                 if stopping:
                     raise Interrupted(

@@ -182,6 +182,8 @@ def fill_by_interpolation(image: Tensor, mask: Tensor, valid: Tensor | None = No
     filled, visible = image.clone(), _visible(mask, valid)
     for row in range(len(image)):
         seen = visible[row, 0].cpu().numpy()
+        if not seen.any():  # stands in for an image that could not be read
+            continue
         pixels = image[row, 0].cpu().numpy()
         known, wanted = np.argwhere(seen), np.argwhere(mask[row, 0].cpu().numpy())
         values = griddata(known, pixels[seen], wanted, method="linear")

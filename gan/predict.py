@@ -10,7 +10,7 @@ from data.commandline import argv, run_command, tyro_parse
 from data.errors import UserError
 from gan.cli import parse
 from gan.config import adversarial_preset
-from gan.rundir import RunDir, require_generator
+from gan.rundir import RunDir, overlay_path, require_generator
 
 OUTPUT_SUFFIXES = (".png", ".npy", ".nii", ".nii.gz")  # data.files.maps.WRITABLE, which would import NumPy
 
@@ -38,8 +38,12 @@ def main() -> None:
     if not config.output.name.endswith(OUTPUT_SUFFIXES):
         raise UserError(f"--output {config.output}: end it in one of {', '.join(OUTPUT_SUFFIXES)}")
     require_generator(RunDir(config.run))
-    if {config.baseline.resolve(), config.followup.resolve()} & {config.output.resolve()}:
-        raise UserError(f"--output {config.output} is one of the radiographs; name another file")
+    radiographs = {config.baseline.resolve(), config.followup.resolve()}
+    for written in (config.output, overlay_path(config.output)):
+        if written.resolve() in radiographs:
+            raise UserError(
+                f"--output {config.output}: {written} is one of the radiographs; name another file"
+            )
     trained = parse(
         ["--config", str(config.run / "config.yaml")], prog="gan.predict", preset=adversarial_preset
     )

@@ -8,10 +8,9 @@ from torch import Tensor, nn
 from data import Geometry, fit_to_square, read_radiograph, restore_from_square, write_map
 from data.datasets import geometry_of
 from data.errors import UserError
-from data.files.formats import stem_of
 from gan.config import AdversarialConfig
 from gan.models import load_generator
-from gan.rundir import RunDir
+from gan.rundir import RunDir, overlay_path
 from gan.visualise import save_overlay
 
 
@@ -37,7 +36,7 @@ def predict_files(
     )
     signed = config.data.change == "signed"
     plane = change[0].cpu().numpy()
-    overlay = output.with_name(f"{stem_of(output)}_overlay.png")
+    overlay = overlay_path(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_map(output, plane, config.data.change, like=followup)

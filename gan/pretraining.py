@@ -29,6 +29,7 @@ from gan.start import (
     open_run,
     parameter_count,
     run_identity,
+    settle_data,
     start_run,
 )
 from gan.state import PretrainState, Progress, Terms
@@ -46,6 +47,7 @@ def pretrain(config: PretrainConfig) -> RunDir:
         UserError, DataError: an option or a file is not what it should be.
         Interrupted: a signal asked to stop; the run has saved itself.
     """
+    config = settle_data(config)
     accelerator, run = start_run(config, "pretrain")
     splits = build_splits(config, build_images)
     torch.manual_seed(fold_seed("initialisation", config.seed))

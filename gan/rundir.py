@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import UserError
+from data.files.formats import stem_of
 from gan.config import StageConfig
 
 RUNS = Path("runs")
@@ -125,6 +126,11 @@ def find_pretrained(pretrained: str) -> RunDir | None:
             f"--pretrained {pretrained}: no encoder/ saved in it; name a finished run of gan.pretrain"
         )
     return RunDir(Path(pretrained))
+
+
+def overlay_path(output: Path) -> Path:
+    """Where the picture of a predicted map over its followup goes, beside the map."""
+    return output.with_name(f"{stem_of(output)}_overlay.png")
 
 
 def require_generator(run: RunDir) -> None:

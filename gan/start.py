@@ -4,8 +4,9 @@ import csv
 import platform
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
@@ -13,7 +14,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from data import SPLITS, render_embedded
+from data import SPLITS, render_embedded, settled
 from data.config import DataConfig
 from data.errors import UserError
 from gan.checkpoint import load_checkpoint, newest_checkpoint
@@ -26,6 +27,7 @@ from gan.state import Progress
 _VERSIONS = ("torch", "torchvision", "transformers", "kornia", "accelerate", "numpy")
 
 Splits = dict[str, Any]
+ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
 
 def start_run(
@@ -53,6 +55,11 @@ def start_run(
     except ValueError as error:
         raise UserError(f"--mixed-precision {config.mixed_precision}: {error}") from error
     return accelerator, run
+
+
+def settle_data(config: ConfigT) -> ConfigT:
+    """The options with what prepared data has decided already, which is what the run writes down."""
+    return replace(config, data=settled(config.data))
 
 
 def build_splits(config: StageConfig, build: Callable[[DataConfig, str], Dataset[Any]]) -> Splits:
@@ -141,7 +148,9 @@ def choose_cases(dataset: Any, count: int) -> list[Any]:
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0)).tolist()
     seen: Counter[tuple[str, ...]] = Counter()
     ranked: list[tuple[int, int, int, Any]] = []
-    for index in order[: 8 * count]:
+    for index in order:
+        if len(ranked) == 8 * count:
+            break
         sample = dataset[index]
         if sample.skipped:
             continue
@@ -153,16 +162,25 @@ def choose_cases(dataset: Any, count: int) -> list[Any]:
 
 
 def run_identity(config: StageConfig, loader: DataLoader[Any], splits: Splits) -> dict[str, Any]:
-    """What a step number means: the same step of the same run only if none of this changed."""
+    """What a step number means: the same step of the same run only if none of this changed.
+
+    Where the data lies is no part of it: it may have been moved.
+    """
+    data = config.data
+    if data.path is None and data.prepared is None:
+        source = {"--data.synthesis": asdict(data.synthesis)}
+    else:
+        identities = {split: dataset.identity for split, dataset in splits.items()}
+        source = {"the data (samples, patients or splits)": identities}
+    options = ("image_size", "change", "intensity", "framing", "on_error", "batch_size", "augment")
+    plain = asdict(data)
     return {
         "--seed": config.seed,
         "the number of training samples": len(splits["train"]),
         "the number of batches an epoch": len(loader),
         "--gradient-accumulation": config.gradient_accumulation,
-        "--data.path": str(config.data.path),
-        "--data.prepared": str(config.data.prepared),
-        "--data.image-size": config.data.image_size,
-        "--data.change": config.data.change,
+        **{f"--data.{name.replace('_', '-')}": plain[name] for name in options},
+        **source,
     }
 
 

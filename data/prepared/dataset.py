@@ -38,6 +38,7 @@ class Shards:
     """
 
     def __init__(self, folder: Path, info: StoreInfo, split: str) -> None:
+        self._place = (folder, info, split)
         counts = info.shards[split]
         self._batches: list[pa.RecordBatch] = []
         for number, rows in enumerate(counts):
@@ -46,6 +47,10 @@ class Shards:
                 raise DataError(f"{folder / split} does not hold what {INFO} says; prepare the data again")
             self._batches += batches
         self._ends = np.cumsum([len(batch) for batch in self._batches])
+
+    def __reduce__(self) -> tuple[type[Shards], tuple[Path, StoreInfo, str]]:
+        """A loader process maps the files again; nothing of them is copied."""
+        return Shards, self._place
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -104,6 +109,11 @@ class PreparedPairs(Dataset[PairSample]):
         """Names of the patients, sorted."""
         return _patients(self.shards)
 
+    @property
+    def identity(self) -> str:
+        """By which the same samples with the same pixels are recognised, wherever they lie."""
+        return self.info.digest
+
     def __len__(self) -> int:
         return len(self.shards)
 
@@ -132,6 +142,11 @@ class PreparedImages(Dataset[ImageSample]):
         """Names of the patients, sorted."""
         return _patients(self.shards)
 
+    @property
+    def identity(self) -> str:
+        """By which the same samples with the same pixels are recognised, wherever they lie."""
+        return self.info.digest
+
     def __len__(self) -> int:
         return len(self._places)
 
@@ -148,7 +163,7 @@ def open_pairs(config: DataConfig, split: str) -> Dataset[PairSample]:
     Raises:
         DataError: it is no finished prepared data set, or was prepared for something else.
     """
-    info = _require_fit(read_info(config), config)
+    info = require_fit(config)
     if info.kind != "pairs":
         raise DataError(f"{config.prepared} holds single images; gan.adversarial needs pairs")
     if config.change != info.change:
@@ -171,7 +186,7 @@ def open_pairs(config: DataConfig, split: str) -> Dataset[PairSample]:
 
 def open_images(config: DataConfig, split: str) -> Dataset[ImageSample]:
     """The images of one split; see `open_pairs`."""
-    info = _require_fit(read_info(config), config)
+    info = require_fit(config)
     _require_split(info, config, split)
     if is_remote(config) and split == "train":
         return StreamedImages(config, info, split)
@@ -188,8 +203,13 @@ def _require_split(info: StoreInfo, config: DataConfig, split: str) -> None:
         raise DataError(f"{config.prepared} has nothing in the split {split} (found {found})")
 
 
-def _require_fit(info: StoreInfo, config: DataConfig) -> StoreInfo:
-    """Refuse to train on data that were prepared for something else than what is asked for."""
+def require_fit(config: DataConfig) -> StoreInfo:
+    """What a prepared data set consists of, unless it was prepared for something else than is asked for.
+
+    Raises:
+        DataError: there is none, or it does not fit.
+    """
+    info = read_info(config)
     if config.path is not None:
         raise DataError(f"--data.path {config.path} and --data.prepared {config.prepared} exclude each other")
     if info.size is not None and config.image_size > info.size:

@@ -54,7 +54,12 @@ def fetch(config: DataConfig, info: StoreInfo, split: str) -> Path:
     if (folder / split).is_dir():
         return folder
     part = folder / f"{split}.{os.getpid()}.part"
-    part.mkdir(parents=True, exist_ok=True)
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"--data.cache-dir {config.cache_dir}: {error.strerror}; name another folder"
+        ) from error
     for address in shard_addresses(config, info, split):
         _copy(address, part / address.rpartition("/")[2])
     try:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from data.batch import ImageSample, PairSample
 from data.geometry import Geometry, fit_to_square, resize
+from data.tables.records import findings_of
 
 from .store import PICTURES, StoreInfo, decode
 
@@ -67,7 +68,7 @@ def pair_of(row: Row, info: StoreInfo, image_size: int) -> PairSample:
     return PairSample(
         id=row["id"],
         patient_id=row["patient_id"],
-        findings=tuple(row["findings"].split("+")) if row["findings"] else (),
+        findings=findings_of(row["findings"]),
         geometry=geometries["followup"],
         valid=valid,
         baseline=planes["baseline"],

@@ -50,6 +50,8 @@ class StoreInfo:
     """Fingerprint of the manifest's rows and their splits."""
     shards: dict[str, list[int]]
     """Rows of each shard of each split."""
+    digest: str = ""
+    """Fingerprint of the shards, pixels included."""
     format: int = FORMAT
 
     def count(self, split: str) -> int:

@@ -63,6 +63,11 @@ class _Streamed(IterableDataset[SampleT], Generic[SampleT]):
         self._epoch.fill_(epoch)
 
     @property
+    def identity(self) -> str:
+        """By which the same samples with the same pixels are recognised, wherever they lie."""
+        return self.info.digest
+
+    @property
     def patients(self) -> None:
         """Names of the patients, which nobody knows before all has been read."""
         return None
@@ -70,9 +75,11 @@ class _Streamed(IterableDataset[SampleT], Generic[SampleT]):
     def __len__(self) -> int:
         """Samples of an epoch in this process of the run."""
         shards = self.info.shards[self.split]
-        # `datasets` shares whole shards out where that comes out even, single rows where it does not.
-        even = self.world > 1 and len(shards) % self.world == 0
-        rows = len(shards) // self.world * min(shards) if even else sum(shards) // self.world
+        if len(shards) % self.world == 0:
+            # `datasets` shares whole shards out, other ones in every epoch: at worst, the smallest ones.
+            rows = sum(sorted(shards)[: len(shards) // self.world])
+        else:
+            rows = sum(shards) // self.world  # it shares single rows out
         samples, batch = rows * self._samples_of_a_row, self.config.batch_size
         return samples // batch * batch
 

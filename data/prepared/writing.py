@@ -47,7 +47,8 @@ _SHARD_ROWS = 256
 _FEWEST_SHARDS = 8
 """Of a split, where it has so many samples: enough to share them among processes and streams."""
 _BATCH_BYTES = 32 << 20
-_SKIPPED_SUFFIX = ".skipped"
+_TRIED, _USUAL_PIXELS = 8, 3000**2
+_NOTE_SUFFIX = ".note"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,7 @@ def prepare_records(
         records=_fingerprint(records),
         shards=shards,
     )
-    finished = _begin(out, info, recipe, overwrite)
+    finished = _begin(out, info, overwrite)
     if finished is not None:
         return Prepared(info=finished, skipped=_count_skipped(out), written=0)
     tasks = [
@@ -141,10 +142,21 @@ def _bounds(counts: Sequence[int]) -> list[tuple[int, int]]:
 
 def _shard_count(rows: RecordTable[Any], kind: Kind, recipe: Recipe) -> int:
     pictures = sum(rows.has(name) for name in PICTURES[kind])
-    side = recipe.size or 3000  # of a radiograph as it comes from the detector, roughly
-    row_bytes = pictures * side**2 * recipe.bits // 8
+    pixels = recipe.size**2 if recipe.size is not None else _pixels_of_the_first(rows, recipe)
+    row_bytes = pictures * pixels * recipe.bits // 8
     largest = max(1, min(_SHARD_ROWS, _SHARD_BYTES // row_bytes))
     return max(-(-len(rows) // largest), min(_FEWEST_SHARDS, len(rows)))
+
+
+def _pixels_of_the_first(rows: RecordTable[Any], recipe: Recipe) -> int:
+    """Pixels of the first file that can be read: about as many as any other has."""
+    for record in rows[:_TRIED]:
+        try:
+            pictures = load_record(record, intensity=recipe.intensity, change=recipe.change)
+        except DataError:
+            continue
+        return max(picture.pixels.size for picture in pictures.values())
+    return _USUAL_PIXELS
 
 
 def _fingerprint(records: RecordTable[Any]) -> str:
@@ -157,9 +169,9 @@ def _fingerprint(records: RecordTable[Any]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _begin(out: Path, info: StoreInfo, recipe: Recipe, overwrite: bool) -> StoreInfo | None:
+def _begin(out: Path, info: StoreInfo, overwrite: bool) -> StoreInfo | None:
     """Make the folder, or find out what an earlier run left in it: the whole, a part, or something else."""
-    settings = json.loads(info.to_json()) | {"on_error": recipe.on_error}
+    settings = json.loads(info.to_json())
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file; name a folder to prepare the data in")
     if out.is_dir() and any(out.iterdir()):
@@ -246,8 +258,10 @@ def _write_shard(shard: _Shard) -> int:
                     waiting, batch = 0, []
             if batch:
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
-        if skipped:
-            write_text(shard.path.with_name(shard.path.name + _SKIPPED_SUFFIX), json.dumps([rows, skipped]))
+        with part.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        # Before the shard is there: a shard without its note would count as whole.
+        write_text(_note_of(shard.path), json.dumps([rows, skipped, digest]))
     return rows
 
 
@@ -295,25 +309,31 @@ def _picture(picture: Radiograph, path: Path, recipe: Recipe, *, signed: bool) -
     }
 
 
+def _note_of(shard: Path) -> Path:
+    """What is known of a shard until all are there: rows, what was skipped, and its fingerprint."""
+    return shard.with_name(shard.name + _NOTE_SUFFIX)
+
+
 def _finish(out: Path, info: StoreInfo, written: int) -> Prepared:
     """Collect what was skipped, and say in prepared.json that everything is there."""
     shards: dict[str, list[int]] = {}
     skipped: list[list[str]] = []
+    digest = hashlib.sha256()
     for split, counts in info.shards.items():
-        rows = list(counts)
-        for number in range(len(counts)):
-            note = out / split / (shard_name(number, len(counts)) + _SKIPPED_SUFFIX)
-            if note.is_file():
-                rows[number], left_out = json.loads(note.read_text())
-                skipped += left_out
-        shards[split] = rows
-    info = replace(info, shards=shards)
+        paths = [out / split / shard_name(number, len(counts)) for number in range(len(counts))]
+        notes = [json.loads(_note_of(path).read_text()) for path in paths]
+        shards[split] = [rows for rows, _, _ in notes]
+        skipped += [entry for _, left_out, _ in notes for entry in left_out]
+        digest.update("".join(of_shard for _, _, of_shard in notes).encode())
+    info = replace(info, shards=shards, digest=digest.hexdigest()[:32])
     if not any(info.count(split) for split in shards):
+        for shard in out.glob("*/data-*"):  # so that the same command tries again
+            shard.unlink()
         raise DataError(f"none of the files could be read; the first: {skipped[0][1]}")
     if skipped:
         write_rows(out / "skipped.csv", [["id", "reason"], *skipped])
     write_text(out / INFO, info.to_json())
-    for note in out.glob(f"*/*{_SKIPPED_SUFFIX}"):
+    for note in out.glob(f"*/*{_NOTE_SUFFIX}"):
         note.unlink()
     return Prepared(info=info, skipped=len(skipped), written=written)
 

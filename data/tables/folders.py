@@ -122,6 +122,12 @@ def _find_images(root: Path) -> list[ImageRecord]:
         for file in files[:1]:
             require_readable(file)
         raise DataError(f"{root} holds no images; give a folder of images or a CSV or Parquet manifest")
+    for image in images:
+        _require_text(image)
+        if stem_of(image) == "diff_map" or image.parent.name in ("target", "target_baseline"):
+            raise DataError(
+                f"{image} is a change map, no radiograph; give the folder that holds pairs as {_LAYOUTS}"
+            )
     relative = [file.relative_to(root) for file in images]
     names_splits = all(len(path.parts) > 1 and path.parts[0] in SPLITS for path in relative)
     full_names = [path.as_posix() for path in relative]
@@ -137,6 +143,13 @@ def _find_images(root: Path) -> list[ImageRecord]:
     ]
 
 
+def _require_text(file: Path) -> None:
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{str(file)!r} has a name that is not UTF-8; rename it") from None
+
+
 def _patient_of(stem: str) -> str:
     return stem.partition("_")[0]
 
@@ -150,8 +163,11 @@ def _by_stem(folder: Path, stems: Container[str] | None = None) -> dict[str, Pat
     files: dict[str, Path] = {}
     for file in sorted(folder.iterdir()) if folder.is_dir() else ():
         stem = stem_of(file)
-        if file.name.startswith(".") or (stems and stem not in stems) or not is_radiograph_file(file):
+        if file.name.startswith(".") or file.is_dir() or (stems and stem not in stems):
             continue
+        if not is_radiograph_file(file):
+            continue
+        _require_text(file)
         if stem in files:
             raise DataError(f"{files[stem]} and {file} have the same name; remove one of them")
         files[stem] = file

@@ -15,7 +15,6 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -42,15 +41,6 @@ _OPTIONAL = {
     "images": ("id", "split", "view"),
 }
 SUFFIXES = (".csv", ".parquet")
-
-
-class Missing(NamedTuple):
-    """A file that a manifest names and that is not there, or is no radiograph by its name."""
-
-    line: int
-    column: str
-    path: Path
-    reason: str
 
 
 def pairs_in_manifest(path: Path, *, check_files: bool = True) -> RecordTable[PairRecord]:
@@ -90,8 +80,8 @@ def kind_of_manifest(path: Path) -> str:
     return _kind_of(path, _column_names(path))
 
 
-def missing_files(path: Path, records: RecordTable) -> Iterator[Missing]:
-    """Files of a manifest that are not there or in no readable format, in the order of columns and rows."""
+def _require_files(path: Path, records: RecordTable) -> None:
+    """Every named file is there and in a readable format."""
     # One listing answers for all files of a folder; a manifest names neighbours one after the other.
     names_in = lru_cache(maxsize=4096)(_names_in)
     for column in (*PAIR_FILES, *IMAGE_FILES):
@@ -102,20 +92,17 @@ def missing_files(path: Path, records: RecordTable) -> Iterator[Missing]:
                 continue
             folder, slash, name = cell.rpartition("/")
             if name not in names_in(os.path.join(records.folder, folder + slash)):  # noqa: PTH118 (a million times)
-                full = records.folder / cell
-                yield Missing(_line(path, row), column, full, "does not exist")
-            elif reason := _refusal(name):
-                yield Missing(_line(path, row), column, records.folder / cell, reason)
+                raise DataError(
+                    f"{path} line {_line(path, row)}: the {column} {records.folder / cell} does not exist; "
+                    "paths are relative to the manifest"
+                )
+            if reason := _refusal(name):
+                raise DataError(f"{path} line {_line(path, row)}: {reason}")
 
 
 def _checked(path: Path, records: RecordTable, check_files: bool) -> RecordTable:
-    for missing in missing_files(path, records) if check_files else ():
-        if missing.reason == "does not exist":
-            raise DataError(
-                f"{path} line {missing.line}: the {missing.column} {missing.path} does not exist; "
-                "paths are relative to the manifest"
-            )
-        raise DataError(f"{path} line {missing.line}: {missing.reason}")
+    if check_files:
+        _require_files(path, records)
     return records
 
 
@@ -135,7 +122,9 @@ def _names_in(folder: str) -> frozenset[str]:
 
 
 def _pairs(path: Path, columns: pa.Table) -> RecordTable[PairRecord]:
+    columns = _with_plain_paths(columns, PAIR_FILES)
     baselines, followups = columns.column("baseline"), columns.column("followup")
+    _refuse_shared(path, columns, ("baseline", "followup"))
     _refuse_repeated(path, codes_of(followups).astype(np.int64) << 32 | codes_of(baselines))
     if "id" not in columns.column_names:
         cells = followups.to_pylist()
@@ -149,6 +138,7 @@ def _pairs(path: Path, columns: pa.Table) -> RecordTable[PairRecord]:
 
 
 def _images(path: Path, columns: pa.Table) -> RecordTable[ImageRecord]:
+    columns = _with_plain_paths(columns, IMAGE_FILES)
     _refuse_repeated(path, codes_of(columns.column("image")))
     if "id" not in columns.column_names:
         full_names = columns.column("image").to_pylist()
@@ -187,7 +177,8 @@ def _column_names(path: Path) -> list[str]:
         import pyarrow.parquet as pq
 
         try:
-            return list(pq.read_schema(path).names)
+            # What pandas adds to a table that was filtered.
+            return [name for name in pq.read_schema(path).names if not name.startswith("__index_level_")]
         except (OSError, pa.ArrowException) as error:
             raise _unreadable(path, error) from error
     try:
@@ -203,8 +194,8 @@ def _cells(path: Path, names: Sequence[str]) -> pa.Table:
         if path.suffix.lower() == ".parquet":
             import pyarrow.parquet as pq
 
-            table = pq.read_table(path)
-            return table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
+            table = pq.read_table(path, columns=list(names))
+            return pa.table({name: _as_text(path, name, table.column(name)) for name in names})
         import pyarrow.csv as pc_csv
 
         keys = [str(index) for index in range(len(names))]
@@ -216,14 +207,25 @@ def _cells(path: Path, names: Sequence[str]) -> pa.Table:
             pc_csv.ConvertOptions(column_types=dict.fromkeys(keys, pa.string()), strings_can_be_null=False),
         )
     except pa.ArrowInvalid as error:
-        for number, line in _lines(path):
-            if len(line) != len(names):
-                raise DataError(
-                    f"{path} line {number} has {len(line)} cells; the header has {len(names)}"
-                ) from None
+        _require_equal_lines(path, len(names))
         raise _unreadable(path, error) from error
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
+
+
+def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowException, UnicodeDecodeError):
+        raise DataError(f"{path} holds {column.type} in the column {name!r}; store text or numbers") from None
+
+
+def _require_equal_lines(path: Path, cells: int) -> None:
+    if path.suffix.lower() == ".parquet":
+        return
+    for number, line in _lines(path):
+        if len(line) != cells:
+            raise DataError(f"{path} line {number} has {len(line)} cells; the header has {cells}")
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -235,8 +237,11 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Rows of a CSV below its header that hold anything, with the number of their last line."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.reader(file)
-        next(reader, None)
-        yield from ((reader.line_num, line) for line in reader if any(cell.strip() for cell in line))
+        try:
+            next(reader, None)
+            yield from ((reader.line_num, line) for line in reader if any(cell.strip() for cell in line))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise _unreadable(path, error) from error
 
 
 def _line(path: Path, row: int) -> int:
@@ -258,7 +263,8 @@ def _kind_of(path: Path, columns: Sequence[str]) -> str:
     legal = f"a manifest of {kind} has {', '.join(required)} and may have {', '.join(optional)}"
     for name in required:
         if name not in columns:
-            raise DataError(f"{path} lacks the column {name!r}; {legal}")
+            hint = " separated by commas" if len(columns) == 1 and set(columns[0]) & set(";\t|") else ""
+            raise DataError(f"{path} lacks the column {name!r}{hint}; {legal}")
     for name in columns:
         if name not in required + optional:
             raise DataError(f"{path} has the unknown column {name!r}; {legal}")
@@ -292,6 +298,36 @@ def _require_splits(path: Path, column: pa.ChunkedArray) -> None:
         raise DataError(
             f"{path} line {_line(path, int(absent.argmax()))} names no split but other lines do; name all of "
             "them, or remove the column to have the splits drawn"
+        )
+
+
+def _with_plain_paths(columns: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Paths without detours, so that one file has one name."""
+    for name in names:
+        if name in columns.column_names:
+            cells = columns.column(name)
+            detour = pc.match_substring_regex(cells, r"//|(^|/)\.{1,2}/").to_numpy()
+            if detour.astype(bool).any():
+                plain = [cell if cell is None else os.path.normpath(cell) for cell in cells.to_pylist()]
+                columns = columns.set_column(
+                    columns.column_names.index(name), name, pa.array(plain, pa.string())
+                )
+    return columns
+
+
+def _refuse_shared(path: Path, columns: pa.Table, names: Sequence[str]) -> None:
+    """A radiograph is of one patient; of two, it could be trained and tested on."""
+    files = codes_of(pa.chunked_array([chunk for name in names for chunk in columns.column(name).chunks]))
+    patients = np.tile(codes_of(columns.column("patient_id")), len(names))
+    _, first, inverse = np.unique(files, return_index=True, return_inverse=True)
+    differing = np.flatnonzero(patients != patients[first[inverse]])
+    if differing.size:
+        row, earlier = int(differing[0]), int(first[inverse[differing[0]]])
+        name = names[row // len(columns)]
+        raise DataError(
+            f"{path} line {_line(path, row % len(columns))}: the {name} "
+            f"{columns.column(name)[row % len(columns)]} is of another patient in line "
+            f"{_line(path, earlier % len(columns))}; a file belongs to one patient"
         )
 
 

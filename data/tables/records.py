@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -87,15 +88,19 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
     def __iter__(self) -> Iterator[RecordT]:
         return (self[index] for index in range(len(self)))
 
-    def __add__(self, other: RecordTable[RecordT]) -> RecordTable[RecordT]:
-        assert self.folder == other.folder
-        columns = pa.concat_tables([self.columns, other.columns], promote_options="default")
-        return RecordTable(self.kind, columns, self.folder)
-
     @property
     def patients(self) -> list[str]:
         """Names of the patients, sorted."""
         return sorted(pc.unique(self.columns.column("patient_id")).to_pylist())
+
+    def digest(self) -> str:
+        """By which the same samples of the same patients in the same splits are recognised."""
+        digest = hashlib.sha256()
+        for name in ("id", "patient_id", "split"):
+            cells = self.columns.column(name).to_pylist() if name in self.columns.column_names else ()
+            for cell in cells:
+                digest.update(b"\0" if cell is None else b"\1" + cell.encode())
+        return digest.hexdigest()[:32]
 
     def has(self, name: str) -> bool:
         """Whether any row has a value in a column."""
@@ -128,10 +133,15 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
 
     def _value(self, name: str, cell: str | None) -> Any:
         if name == "findings":
-            return tuple(cell.split("+")) if cell else ()
+            return findings_of(cell)
         if cell is not None and name in (*PAIR_FILES, *IMAGE_FILES):
             return self.folder / cell
         return cell
+
+
+def findings_of(cell: str | None) -> tuple[str, ...]:
+    """The findings that a cell of a manifest names, joined by `+`."""
+    return tuple(name for part in (cell or "").split("+") if (name := part.strip()))
 
 
 def images_of_pairs(pairs: RecordTable[PairRecord]) -> RecordTable[ImageRecord]:

@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_two_radiographs_of_one_patient_may_differ_in_size(tmp_path):
 
 
 @pytest.mark.parametrize("build", [build_pairs, build_images])
-def test_an_unreadable_file_is_stood_in_for_by_the_next(tmp_path, build):
+def test_an_unreadable_file_is_stood_in_for_by_another(tmp_path, build):
     config = DataConfig(path=_write_pairs(tmp_path), image_size=32, on_error="skip")
     training, validation = build(config, "train"), build(config, "val")
     for skipping in (training, validation):
@@ -126,9 +127,23 @@ def test_an_unreadable_file_is_stood_in_for_by_the_next(tmp_path, build):
         sample = skipping[0]
         assert len(sample.skipped) == 1
         assert str(path) in sample.skipped[0]
-        assert sample.id == records[1].id
+        assert sample.id != records[0].id
+        assert skipping[0].id == sample.id  # a function of the place
         assert skipping[1].skipped == ()
         assert sample.valid.any() == (skipping is training)  # in validation nothing counts twice
+
+
+def test_stand_ins_are_spread_out_and_bad_files_read_once(tmp_path, monkeypatch):
+    data = build_images(DataConfig(path=_write_pairs(tmp_path, 40), image_size=32, on_error="skip"), "train")
+    bad = range(len(data) // 2)
+    for index in bad:
+        data.dataset.records[index].image.write_bytes(b"damaged")
+    calls = []
+    read = type(data.dataset).__getitem__
+    monkeypatch.setattr(type(data.dataset), "__getitem__", lambda self, i: calls.append(i) or read(self, i))
+    stand_ins = Counter(data[index].id for index in bad)
+    assert max(stand_ins.values()) <= 6  # of about one each
+    assert all(calls.count(index) == 1 for index in bad)
 
 
 def test_when_nothing_can_be_read_that_is_said(tmp_path):
@@ -136,7 +151,7 @@ def test_when_nothing_can_be_read_that_is_said(tmp_path):
     for file in (tmp_path / "baseline").iterdir():
         file.write_bytes(b"damaged")
     with pytest.raises(
-        DataError, match=rf"none of the {len(dataset)} samples can be read; the first: .*baseline"
+        DataError, match=rf"none of the {len(dataset)} samples can be read; one of them: .*baseline"
     ):
         dataset[0]
 

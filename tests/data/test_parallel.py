@@ -1,10 +1,14 @@
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from data.parallel import ProcessDiedError, in_processes
+from tests.micro import command_environment
 
 
 def square(number: int) -> int:
@@ -69,3 +73,38 @@ def test_an_interrupt_does_not_wait_for_what_is_under_way():
         for _ in in_processes(sleep, [0.01, 120.0, 120.0], workers=2):
             raise KeyboardInterrupt
     assert time.monotonic() - begun < 60
+
+
+def test_workers_of_a_killed_parent_end(tmp_path):
+    """A real process, killed: nothing can tell its workers, which must find out themselves."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, time\n"
+        "from pathlib import Path\n"
+        "from data.parallel import in_processes\n"
+        "def work(folder):\n"
+        "    (Path(folder) / f'{os.getpid()}.pid').touch()\n"
+        "    time.sleep(120)\n"
+        "if __name__ == '__main__':\n"
+        f"    list(in_processes(work, [{str(tmp_path)!r}] * 2, workers=2))\n"
+    )
+    parent = subprocess.Popen([sys.executable, script], env=command_environment())
+    workers = eventually(lambda: len(found := list(tmp_path.glob("*.pid"))) == 2 and found)
+    parent.kill()
+    parent.wait()
+    assert eventually(lambda: not any(is_running(int(path.stem)) for path in workers))
+
+
+def eventually(condition):
+    deadline = time.monotonic() + 60
+    while not (value := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return value
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False

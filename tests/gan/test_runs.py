@@ -377,6 +377,18 @@ MISTAKES = {
         "adversarial --resume {resumable} --seed 5 --pretrained {pretrained}",
         ["--resume", "--seed was 0 and is 5 now"],
     ),
+    "resuming with another split": (
+        "adversarial --resume {resumable} --data.split-seed 1 --pretrained {pretrained}",
+        ["--resume", "the data (samples, patients or splits) was"],
+    ),
+    "resuming with another intensity": (
+        "adversarial --resume {resumable} --data.intensity percentile --pretrained {pretrained}",
+        ["--resume", "--data.intensity was dicom and is percentile now"],
+    ),
+    "an overlay over a radiograph": (
+        "predict {adversarial} m_overlay.png b.png -o m.png",
+        ["m_overlay.png is one of the radiographs"],
+    ),
     "resuming and overwriting": ("adversarial --resume {resumable} --overwrite", ["--overwrite", "exclude"]),
     "an unreadable image in a loader process": (
         "pretrain --data.path {broken} --data.workers 1",

@@ -1,6 +1,7 @@
 """Prepared data at an address, read as `datasets` streams it."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -58,6 +59,15 @@ def test_processes_share_the_samples_out_evenly(out, tmp_path, world):
     assert len({len(part) for part in parts}) == 1
     together = [name for part in parts for name in part]
     assert len(set(together)) == len(together)
+
+
+def test_uneven_shards_cost_little(out, tmp_path):
+    """Where files were skipped, what a process may get at worst counts, not the smallest shard."""
+    streamed = build_pairs(config_of(out, tmp_path), "train")
+    for shards, expected in (([10, 5, 10, 10], 14), ([0, 10, 10, 10], 10), ([10] * 4, 20)):
+        streamed.info = replace(streamed.info, shards={"train": shards})
+        streamed.configure(rank=0, world=2, seed=0)
+        assert len(streamed) == expected
 
 
 def test_a_loader_process_that_lives_on_sees_the_epoch(out, tmp_path):

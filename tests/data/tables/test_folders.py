@@ -107,3 +107,24 @@ def test_dicom_files_are_found_by_content_where_no_suffix_says_what_they_are(tmp
     for name, content in (("IM0001", b"DICM"), ("1.2.840.7", b"DICM"), ("README", b"text"), ("b.dcm", b"")):
         (tmp_path / name).write_bytes(bytes(128) + content)
     assert [record.image.name for record in images_in_folder(tmp_path)] == ["1.2.840.7", "IM0001", "b.dcm"]
+
+
+def test_a_folder_one_level_off_is_refused_not_taken_apart(tmp_path):
+    _touch(tmp_path, *(f"all/ct1/pair_0/{name}.nii.gz" for name in ("prior", "current", "diff_map")))
+    for root in (tmp_path, tmp_path / "all" / "ct1"):
+        with pytest.raises(
+            DataError, match=r"diff_map\.nii\.gz is a change map, no radiograph; give the folder"
+        ):
+            images_in_folder(root)
+
+
+def test_folders_among_the_files_are_passed_over(tmp_path):
+    _touch(tmp_path, "baseline/a_0.png", "followup/a_0.png")
+    (tmp_path / "baseline" / "@eaDir").mkdir()
+    assert [record.id for record in pairs_in_folder(tmp_path)] == ["a_0"]
+
+
+def test_a_name_that_is_not_utf8_is_refused_by_name(tmp_path):
+    (tmp_path / "m\udcfcller.png").touch()
+    with pytest.raises(DataError, match=r"ller\.png' has a name that is not UTF-8; rename it"):
+        images_in_folder(tmp_path)

@@ -6,7 +6,7 @@ import pyarrow.parquet
 import pytest
 
 from data import DataError
-from data.tables.manifest import images_in_manifest, missing_files, pairs_in_manifest
+from data.tables.manifest import images_in_manifest, pairs_in_manifest
 
 
 @pytest.fixture
@@ -153,7 +153,9 @@ def test_what_is_no_manifest(tmp_path):
 
 
 def test_parquet_says_what_csv_says(manifest, tmp_path):
-    path = manifest("patient_id,baseline,followup,days,split\n7,a0.png,a1.png,30,val\n8,a1.png,a2.png,,val\n")
+    path = manifest(
+        "patient_id,baseline,followup,days,split\n7,a0.png,a1.png,30,val\n8,b/0.nii.gz,b/1.nii.gz,,val\n"
+    )
     table = pa.csv.read_csv(path)  # numbers stay numbers, as other programs write them
     pa.parquet.write_table(table, tmp_path / "manifest.parquet")
     same = pairs_in_manifest(tmp_path / "manifest.parquet")
@@ -176,10 +178,51 @@ def test_quoted_cells_and_lines_within_them(manifest):
     _refused(images_in_manifest, path, "line 4: the image")
 
 
-def test_every_missing_file_can_be_listed(manifest, tmp_path):
-    path = manifest("patient_id,baseline,followup\nann,gone.png,a1.png\nbob,a0.png,b/gone.npy\n")
-    records = pairs_in_manifest(path, check_files=False)
-    assert [(missing.line, missing.column, missing.path) for missing in missing_files(path, records)] == [
-        (2, "baseline", tmp_path / "gone.png"),
-        (3, "followup", tmp_path / "b" / "gone.npy"),
-    ]
+def test_missing_files_can_be_left_for_later(manifest, tmp_path):
+    path = manifest("patient_id,baseline,followup\nann,gone.png,a1.png\n")
+    (record,) = pairs_in_manifest(path, check_files=False)
+    assert record.baseline == tmp_path / "gone.png"
+
+
+def test_one_file_has_one_name_and_one_patient(manifest):
+    for again in ("./a0.png", "b/../a0.png", ".//a0.png"):
+        path = manifest(f"patient_id,image\nann,a0.png\nbob,{again}\n")
+        _refused(images_in_manifest, path, "line 3 repeats line 2")
+    path = manifest("patient_id,baseline,followup\nann,a0.png,a1.png\nbob,a2.png,./a0.png\n")
+    _refused(pairs_in_manifest, path, "line 3: the followup a0.png is of another patient in line 2")
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        (
+            b"patient_id,image\n" + b"ann,a0.png\n" * 2000 + b"m\xfcller,a1.png\n",
+            ["cannot be read", "UTF-8 CSV"],
+        ),
+        (b'patient_id,image\n"ann,a0.png\n' + b"bob,a1.png\n" * 20000, ["cannot be read", "UTF-8 CSV"]),
+        (b"patient_id;image\nann;a0.png\n", ["lacks the column 'patient_id' separated by commas"]),
+    ],
+)
+def test_damaged_text_is_one_line(manifest, content, parts):
+    path = manifest("")
+    path.write_bytes(content)
+    _refused(images_in_manifest, path, *parts)
+
+
+def test_odd_columns_of_parquet(manifest, tmp_path):
+    manifest("")
+    path = tmp_path / "m.parquet"
+    table = pa.table({"patient_id": ["ann"], "image": ["a0.png"], "__index_level_0__": [7]})
+    pa.parquet.write_table(table, path)
+    assert images_in_manifest(path)[0].patient_id == "ann"
+    pa.parquet.write_table(pa.table({"patient_id": [["ann"]], "image": ["a0.png"]}), path)
+    _refused(images_in_manifest, path, "holds list<element: string> in the column 'patient_id'; store text")
+    pa.parquet.write_table(pa.table({"patient_id": [b"\xff\xfe"], "image": ["a0.png"]}), path)
+    _refused(images_in_manifest, path, "holds binary in the column 'patient_id'; store text or numbers")
+
+
+def test_findings_are_trimmed(manifest):
+    (record,) = pairs_in_manifest(
+        manifest("patient_id,baseline,followup,findings\nann,a0.png,a1.png,nodule + effusion+\n")
+    )
+    assert record.findings == ("nodule", "effusion")
