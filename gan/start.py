@@ -1,6 +1,7 @@
 """What every run does before its first step: accelerator, run directory, data, log."""
 
 import csv
+import hashlib
 import platform
 from collections import Counter
 from collections.abc import Callable
@@ -170,17 +171,18 @@ def run_identity(config: StageConfig, loader: DataLoader[Any], splits: Splits) -
     if data.path is None and data.prepared is None:
         source = {"--data.synthesis": asdict(data.synthesis)}
     else:
-        identities = {split: dataset.identity for split, dataset in splits.items()}
-        source = {"the data (samples, patients or splits)": identities}
+        identities = "/".join(dataset.identity for dataset in splits.values())
+        fingerprint = hashlib.sha256(identities.encode()).hexdigest()[:12]
+        source = {"the data (fingerprint of samples, patients and splits)": fingerprint}
     options = ("image_size", "change", "intensity", "framing", "on_error", "batch_size", "augment")
     plain = asdict(data)
     return {
+        **source,
         "--seed": config.seed,
         "the number of training samples": len(splits["train"]),
         "the number of batches an epoch": len(loader),
         "--gradient-accumulation": config.gradient_accumulation,
         **{f"--data.{name.replace('_', '-')}": plain[name] for name in options},
-        **source,
     }
 
 

@@ -20,7 +20,8 @@ class DrawConfig:
     images: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGES")]
     """A manifest (CSV or Parquet) or a folder of frontal chest radiographs, dense tissue bright."""
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """Folder for the pairs; finished images found there are not drawn again."""
+    """Folder for the pairs; finished images found there are not drawn again. Ids of a manifest are kept;
+    hashes take the place of the names of a folder's files and patients."""
     pairs_per_image: int = 4
     """Pairs made of each radiograph."""
     findings: tuple[Finding, ...] = FINDINGS

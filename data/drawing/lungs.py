@@ -32,6 +32,8 @@ Box = tuple[slice, slice]
 SMALLEST_SIDE = 48
 """Fewer pixels than this along the shorter side show no lung field well enough to draw into."""
 _WORK_SIDE = 256
+_LONGEST = 4
+"""Longer side over the shorter one of a radiograph, however it is padded."""
 _LEVELS = np.linspace(-1.2, 0.6, 21)
 # Shares of the height, the width or the area of the content.
 _HEIGHT = 0.22
@@ -70,12 +72,17 @@ def find_lungs(image: Grey, path: Path) -> LungFields:
         path: the file it comes from, for messages.
 
     Raises:
-        DataError: naming the file and what is missing.
+        DataError: naming the file and what is missing, or why it can be no chest radiograph.
     """
     if min(image.shape) < SMALLEST_SIDE:
         height, width = image.shape
         raise DataError(
             f"{path} is {height} x {width}; a lung field needs {SMALLEST_SIDE} px or more along either side"
+        )
+    if max(image.shape) > _LONGEST * min(image.shape):
+        height, width = image.shape
+        raise DataError(
+            f"{path} is {height} x {width}, a strip; give whole frontal chest radiographs, or leave it out"
         )
     pair = _find(image)
     if isinstance(pair, LungFields):
@@ -94,8 +101,8 @@ def _find(image: Grey) -> LungFields | str:
     """The lung fields, or the reason why there are none."""
     small = _shrink(image)
     box = _content(small)
-    if box is None:
-        return "it is flat"
+    if isinstance(box, str):
+        return box
     # Equalised, no tone curve counts; as it is, black wedges beside a turned film count less.
     gradings = [_without_bones(grey) for grey in (small[box], _equalise(small[box]))]
     levels = [_in_local_units(coarse) for _, coarse in gradings]
@@ -142,16 +149,21 @@ def _shrink(image: Grey) -> Grey:
     return small
 
 
-def _content(small: Grey) -> Box | None:
-    """Without the rows and columns at the borders in which nothing happens: padding and collimation."""
+def _content(small: Grey) -> Box | str:
+    """Without the rows and columns at the borders in which nothing happens: padding and collimation.
+
+    The reason instead where that leaves nothing, or too little.
+    """
     from scipy.ndimage import median_filter
 
     calm = median_filter(small, 3)
     slices = []
     for axis in (1, 0):
         busy = np.flatnonzero(np.ptp(calm, axis=axis) > 0.03)
-        if busy.size < 48:
-            return None
+        if not busy.size:
+            return "it is flat"
+        if busy.size < SMALLEST_SIDE:
+            return "all but a narrow strip of it is empty"
         # Resizing and the median have smeared the border of the padding.
         slices.append(slice(int(busy[0]) + 2, int(busy[-1]) - 1))
     rows, columns = slices

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.drawing.config import DrawConfig
-from data.drawing.output import Row, finished, open_output, write_manifest, write_pairs, write_skipped
-from data.drawing.pairs import draw_pair, draw_scenarios, find_chest
+from data.drawing.naming import Named, name_records
+from data.drawing.output import (
+    Row,
+    finished,
+    open_output,
+    stamp_of,
+    write_finished,
+    write_manifest,
+    write_pair,
+    write_skipped,
+)
+from data.drawing.pairs import DrawnPair, draw_pair, draw_scenarios, find_chest
 from data.errors import DataError, UserError
 from data.files.images import read_radiograph
 from data.parallel import ProcessDiedError, available_cores, in_processes
 from data.tables.folders import images_in_folder
 from data.tables.manifest import images_in_manifest
-from data.tables.records import ImageRecord
 
 
 @dataclass(kw_only=True)
@@ -34,24 +43,25 @@ def draw(config: DrawConfig, *, progress: bool = True) -> Outcome:
     """Make the data set.
 
     Raises:
-        DataError: the source or the folder is not what it should be, or nothing in it can be drawn into; with
-            `on_error="raise"`, the first radiograph that cannot be read or shows no two lung fields.
+        DataError: the source or the folder is not what it should be or cannot be written to, or nothing in it
+            can be drawn into; with `on_error="raise"`, the first radiograph that cannot be read, shows no two
+            lung fields or leaves no room for a finding.
     """
-    records = _find(config)
+    films = _find(config)
     open_output(config)
     outcome = Outcome(manifest=config.out / "manifest.csv")
-    missing = [record for record in records if _rows(record, config) is None]
-    with closing(_draw_missing(missing, config, progress, done=len(records) - len(missing))) as reasons:
+    missing = [film for film in films if _rows(film, config) is None]
+    with closing(_draw_missing(missing, config, progress, done=len(films) - len(missing))) as reasons:
         for reason in reasons:
             if config.on_error == "raise":
                 raise DataError(reason)
             outcome.skipped.append(reason)
     write_skipped(config.out, outcome.skipped)
     rows: list[Row] = []
-    for record in records:
-        found = _rows(record, config) or []
+    for film in films:
+        found = _rows(film, config) or []
         outcome.images += bool(found)
-        rows += [{**row, "patient_id": record.patient_id, "split": record.split or ""} for row in found]
+        rows += [{**row, "patient_id": film.patient_id, "split": film.record.split or ""} for row in found]
     if not rows:
         raise DataError(f"{config.images} has no image that can be drawn into; {outcome.skipped[0]}")
     outcome.pairs = len(rows)
@@ -59,30 +69,35 @@ def draw(config: DrawConfig, *, progress: bool = True) -> Outcome:
     return outcome
 
 
-def _find(config: DrawConfig) -> Sequence[ImageRecord]:
-    if not config.images.is_dir():
-        # A run that skips unreadable files skips missing ones, too.
-        return images_in_manifest(config.images, check_files=config.on_error == "raise")
-    if config.out.resolve().is_relative_to(config.images.resolve()):
-        raise DataError(
-            f"{config.out} lies in {config.images}, whose images are drawn into; name another folder"
-        )
-    return images_in_folder(config.images)
+def _find(config: DrawConfig) -> list[Named]:
+    try:
+        if not config.images.is_dir():
+            # A run that skips unreadable files skips missing ones, too.
+            records = images_in_manifest(config.images, check_files=config.on_error == "raise")
+            return list(name_records(records, from_manifest=True))
+        if config.out.resolve().is_relative_to(config.images.resolve()):
+            raise DataError(
+                f"{config.out} lies in {config.images}, whose images are drawn into; name another folder"
+            )
+        return list(name_records(images_in_folder(config.images), from_manifest=False))
+    except OSError as error:
+        place = error.filename or config.images
+        raise DataError(f"{place} cannot be opened ({error.strerror}); check its permissions") from error
 
 
-def _rows(record: ImageRecord, config: DrawConfig) -> list[Row] | None:
-    return finished(config.out, record.id, record.image, config.pairs_per_image)
+def _rows(film: Named, config: DrawConfig) -> list[Row] | None:
+    return finished(config.out, film.key, film.record.image, config.pairs_per_image)
 
 
 def _draw_missing(
-    records: Sequence[ImageRecord], config: DrawConfig, progress: bool, done: int
+    films: Sequence[Named], config: DrawConfig, progress: bool, done: int
 ) -> Generator[str, None, None]:
     """Draw into some radiographs; the reasons why some could not be."""
     from tqdm import tqdm
 
-    tasks = [(record, config) for record in records]
+    tasks = [(film, config) for film in films]
     with tqdm(
-        total=done + len(records), initial=done, desc="drawing", unit="image", disable=not progress
+        total=done + len(films), initial=done, desc="drawing", unit="image", disable=not progress
     ) as bar:
         try:
             for _, reason in in_processes(_draw, tasks, workers=config.workers or available_cores()):
@@ -96,18 +111,33 @@ def _draw_missing(
             ) from error
 
 
-def _draw(task: tuple[ImageRecord, DrawConfig]) -> str | None:
+def _draw(task: tuple[Named, DrawConfig]) -> str | None:
     return draw_image(*task)
 
 
-def draw_image(record: ImageRecord, config: DrawConfig) -> str | None:
-    """Make and write the pairs of one radiograph; the reason in one line if that cannot be done."""
-    try:
-        radiograph = read_radiograph(record.image, config.intensity)
-        source = find_chest(radiograph, record.id, record.image, config)
-        scenarios = draw_scenarios(record.id, config)
-        pairs = (draw_pair(source, scenario, i, config) for i, scenario in enumerate(scenarios))
-        write_pairs(config.out, record.id, record.image, pairs, config.change)
-    except DataError as error:
-        return str(error)
+def draw_image(film: Named, config: DrawConfig) -> str | None:
+    """Make and write the pairs of one radiograph; the reason in one line if it cannot be drawn into.
+
+    Raises:
+        DataError: the pairs cannot be written, which is no fault of the radiograph.
+    """
+    pairs = _pairs_of(film, config)
+    stamp = stamp_of(film.record.image)
+    rows: list[Row] = []
+    while True:
+        try:
+            pair = next(pairs, None)
+        except DataError as error:
+            return str(error)
+        if pair is None:
+            break
+        rows.append(write_pair(config.out, f"{film.key}-{len(rows):03d}", pair, config.change))
+    write_finished(config.out, film.key, stamp, rows)
     return None
+
+
+def _pairs_of(film: Named, config: DrawConfig) -> Iterator[DrawnPair]:
+    record = film.record
+    source = find_chest(read_radiograph(record.image, config.intensity), record.id, record.image, config)
+    for number, scenario in enumerate(draw_scenarios(record.id, config)):
+        yield draw_pair(source, scenario, number, config)

@@ -379,7 +379,7 @@ MISTAKES = {
     ),
     "resuming with another split": (
         "adversarial --resume {resumable} --data.split-seed 1 --pretrained {pretrained}",
-        ["--resume", "the data (samples, patients or splits) was"],
+        ["--resume", "the data (fingerprint of samples, patients and splits) was"],
     ),
     "resuming with another intensity": (
         "adversarial --resume {resumable} --data.intensity percentile --pretrained {pretrained}",

@@ -10,6 +10,8 @@ from data.synthesis.smooth import ramp
 
 _STEEPEST = {"right": 0.6, "left": 1.5}
 """Outwards over downwards; a lung's border flatter than this is the diaphragm's, not the heart's."""
+_ENDING = 16.0
+"""Height in mm over which the shadow ends above and below."""
 
 
 def cardiomegaly(chest: Chest, rng: np.random.Generator) -> Plane:
@@ -30,12 +32,15 @@ def _bulge(chest: Chest, side: Side, reach: float, rng: np.random.Generator) -> 
     start = frame.top[side] + rng.uniform(0.34, 0.42) * frame.height[side]
     fullest = max(last - rng.uniform(2, 10), start + 20.0)
     up = np.clip((frame.rows[:, 0] - start) / (fullest - start), 0, 1)
-    down = np.clip((frame.rows[:, 0] - fullest) / (0.9 * reach + 22.0), 0, 1)
+    end = fullest + 0.9 * reach + 22.0
+    down = np.clip((frame.rows[:, 0] - fullest) / (end - fullest), 0, 1)
     # Flat at the upper end, round at the apex of the ventricle.
     bulge = reach * up**2 * (3 - 2 * up) - (reach + 6.0) * (1 - np.sqrt(1 - down**2))
     from_border = frame.outward(side) * (frame.columns - border[:, None])
-    inside = np.where((up > 0) & (down < 1), bulge, -np.inf)[:, None] - from_border
-    covered = ramp(inside, max(4.0, frame.pixel))
+    inside = bulge[:, None] - from_border
+    # Above and below, where the bulge is none, the strip that hides the present border ends gradually.
+    height = ramp(np.minimum(frame.rows - start, end - frame.rows) - _ENDING / 2, _ENDING)
+    covered = ramp(inside, max(4.0, frame.pixel)) * height
     # Thinner at the rim than in the middle, as a round heart is.
     thick = 0.7 + 0.3 * ramp(inside - 10.0, 20.0)
     # The present border must not show through.

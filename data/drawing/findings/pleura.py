@@ -6,10 +6,17 @@ import numpy as np
 
 from data.drawing.chest import Chest, Frame, Plane, Side
 from data.drawing.findings.shapes import draw_side, inside_lung, texture
+from data.drawing.smoothing import blur
 from data.synthesis.smooth import ramp
 
 MU_LUNG = 0.0054
 """Attenuation of aerated lung, lost where free air takes its place, in 1/mm."""
+_FADING = 8.0
+"""A rim of free air narrower than this fades with its width, so that it ends nowhere at once."""
+_OUTLINE = 5.0
+"""Blur of a lung's outline before distances are measured from it: the pleura is smooth."""
+_DOME = 15.0
+"""How far below the apex the mediastinal side of the outline still counts as the wall."""
 
 
 def effusion(chest: Chest, rng: np.random.Generator) -> Plane:
@@ -44,31 +51,43 @@ def pneumothorax(chest: Chest, rng: np.random.Generator) -> Plane:
     """
     frame = chest.frame
     side = draw_side(rng)
-    from_wall = _distance_from_wall(frame, side)
     rim = _rim(frame, side, rng)
-    beyond = rim - from_wall  # positive in the free air
+    beyond = rim - _distance_from_wall(frame, side)  # positive in the free air
+    there = np.clip(rim / _FADING, 0, 1)
     lung = inside_lung(frame, side, 3.0, beyond=3.0)
     free = ramp(beyond, max(0.8, frame.pixel)) * lung
-    air = np.minimum(np.minimum(frame.air_path, 6.0 * np.sqrt(np.clip(beyond, 0, None)) ** 2 + 25.0), 90.0)
-    line = np.exp(-((beyond / max(0.8, 0.8 * frame.pixel)) ** 2)) * lung * (rim > 2.0)
-    collapsed = ramp(-beyond - 4.0, 8.0) * ramp(45.0 + beyond, 50.0) * (rim > 2.0)
-    markings = _markings(chest)
-    return (
-        -free * (MU_LUNG * air + 0.9 * markings)
+    air = np.minimum(np.minimum(frame.air_path, 6.0 * np.clip(beyond, 0, None) + 25.0), 90.0)
+    line = np.exp(-((beyond / max(0.8, 0.8 * frame.pixel)) ** 2)) * lung
+    collapsed = ramp(-beyond - 4.0, 8.0) * ramp(45.0 + beyond, 50.0) * inside_lung(frame, side, 4.0)
+    added = (
+        -free * (MU_LUNG * air + 0.9 * _markings(chest))
         + np.float32(0.13) * line
-        + np.float32(rng.uniform(0.05, 0.14)) * collapsed * inside_lung(frame, side, 4.0)
-    ).astype(np.float32)
+        + np.float32(rng.uniform(0.05, 0.14)) * collapsed
+    )
+    return (there * added).astype(np.float32)
 
 
 def _distance_from_wall(frame: Frame, side: Side) -> Plane:
-    """Distance `[H, W]` in mm from the chest wall beside and above a lung, not from the mediastinum."""
+    """Distance `[H, W]` in mm from the chest wall beside and above a lung, not from mediastinum or diaphragm.
+
+    The wall is the lung's outline from the costophrenic angle over the apex and a little down to the
+    mediastinum, where the air ends round; just outside the lung the distance goes on as it is at the border.
+    """
     from scipy.ndimage import distance_transform_edt
 
-    lateral = frame.walls[side][0][:, None]
-    outside = frame.outward(side) * (frame.columns - lateral) > 0
-    outside |= frame.rows < frame.top[side]
-    distance: Plane = (frame.pixel * distance_transform_edt(~outside)).astype(np.float32)
-    return distance
+    lung = blur(frame.lungs[side].astype(np.float32), _OUTLINE / frame.pixel) > 0.5
+    wall = np.zeros_like(lung)
+    rows = np.flatnonzero(lung.any(axis=1))
+    lateral = lung.argmax(axis=1) if side == "right" else lung.shape[1] - 1 - lung[:, ::-1].argmax(axis=1)
+    beside = rows[rows * frame.pixel <= frame.base(side)[0]]
+    wall[beside, lateral[beside]] = True
+    columns = np.flatnonzero(lung.any(axis=0))
+    highest = lung.argmax(axis=0)
+    above = columns[(highest[columns] - rows[0]) * frame.pixel <= _DOME]
+    wall[highest[above], above] = True
+    distance = frame.pixel * distance_transform_edt(~wall) + np.minimum(frame.depth[side], 0)
+    smooth: Plane = blur(np.clip(distance, 0, None).astype(np.float32), 1.0 / frame.pixel)
+    return smooth
 
 
 def _rim(frame: Frame, side: Side, rng: np.random.Generator) -> Plane:

@@ -41,10 +41,10 @@ def _shadow(thorax, camera, names):
     return project(mask, thorax.spacing, camera, [Pose()], corner)[0].numpy()
 
 
-def _frontal(thorax, seed):
+def _frontal(thorax, seed, size=SIZE):
     rng = np.random.default_rng(seed)
     patient = deform(thorax, rng)
-    camera = frame(patient, SIZE)
+    camera = frame(patient, size)
     camera = replace(camera, field_mm=camera.field_mm * rng.uniform(1.0, 1.2))
     image = expose(project(patient.mu, patient.spacing, camera, [Pose()])[0], rng)
     air = np.maximum(*(_shadow(patient, camera, LOBES[side]) for side in LOBES))
@@ -70,6 +70,12 @@ def thorax():
 @pytest.fixture(scope="session")
 def films(thorax):
     return [_frontal(thorax, seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="session")
+def fine_film(thorax):
+    """A film whose pixels are about 1 mm wide."""
+    return _frontal(thorax, 1, size=384)
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,10 @@ from scipy.ndimage import distance_transform_edt
 
 from data.config import FINDINGS as NAMES
 from data.drawing import density
-from data.drawing.chest import CHEST_WIDTH_MM, MU_LUNG_TO_FLUID, SIDES, measure
+from data.drawing.chest import CHEST_WIDTH_MM, MU_LUNG_TO_FLUID, SIDES, Frame, measure
 from data.drawing.findings import FINDINGS
 from data.drawing.findings.devices import DEVICES, MU_METAL
+from data.drawing.findings.pleura import _distance_from_wall
 from data.drawing.findings.shapes import chord, course
 from data.drawing.lungs import find_lungs
 from data.synthesis import film as embedded
@@ -20,6 +21,22 @@ SEEDS = range(4)
 def chest(films):
     image = films[0].image
     return measure(image, find_lungs(image, Path("film.png")), None)
+
+
+@pytest.fixture(scope="module")
+def fine_chest(fine_film):
+    image = fine_film.image
+    return measure(image, find_lungs(image, Path("film.png")), None)
+
+
+def longest_step(added, chest, step, axis):
+    """Length in mm of the longest straight edge along the rows or columns, higher than `step` on a pixel."""
+    rises = np.diff(added, axis=axis)
+    best = 0
+    for line in np.concatenate([rises > step, rises < -step], axis=1 - axis).swapaxes(0, axis):
+        ends = np.flatnonzero(np.diff(line.astype(int), prepend=0, append=0)).reshape(-1, 2)
+        best = max(best, int(np.ptp(ends, axis=1).max(initial=0)))
+    return best * chest.frame.pixel
 
 
 def in_lungs(chest, mm):
@@ -93,11 +110,45 @@ def test_an_effusion_hides_the_costophrenic_angle(chest):
         assert added[: round((frame.top[side] + 0.3 * frame.height[side]) / frame.pixel)].max() == 0
 
 
+def test_a_pneumothorax_has_no_straight_edges(fine_chest):
+    for seed in range(12):
+        added = FINDINGS["pneumothorax"](fine_chest, np.random.default_rng(seed))
+        assert longest_step(added, fine_chest, 0.05, axis=0) < 32
+        assert longest_step(added, fine_chest, 0.05, axis=1) < 55
+
+
+def test_air_is_measured_from_the_wall_beside_and_above_a_lung_only():
+    """Against the closed form for lungs that are discs of 60 mm."""
+    pixel, radius = 0.5, 60.0
+    rows, columns = np.mgrid[:300, :600] * pixel
+    centres = {"right": 75.0, "left": 225.0}
+    lungs = {side: np.hypot(rows - 75.0, columns - column) < radius for side, column in centres.items()}
+    frame = Frame(lungs=lungs, pixel=pixel)
+    for side, column in centres.items():
+        down, out = rows - 75.0, frame.outward(side) * (columns - column)
+        deep = radius - np.hypot(down, out)
+        found = _distance_from_wall(frame, side)
+        beside = lungs[side] & (down < 0) & (out > 0)
+        np.testing.assert_allclose(found[beside], deep[beside], atol=1.5)
+        assert found[lungs[side] & (deep < 5) & (out < -45) & (down > 0)].min() > 15
+        assert found[lungs[side] & (deep < 5) & (out < 0) & (down > 45)].min() > 15
+        assert np.abs(np.diff(found, axis=0)).max() < 1.5 * pixel
+
+
+def test_a_large_heart_ends_gradually_above_and_below(fine_chest):
+    for seed in range(12):
+        added = FINDINGS["cardiomegaly"](fine_chest, np.random.default_rng(seed))
+        assert longest_step(added, fine_chest, 0.15, axis=0) < 6.5
+
+
 def test_a_large_heart_is_larger_to_the_left(chest):
-    added = FINDINGS["cardiomegaly"](chest, np.random.default_rng(0))
     middle = chest.frame.middle(0) + chest.frame.midline[1] * chest.frame.rows
-    left = added[np.broadcast_to(chest.frame.columns > middle, added.shape)].sum()
-    assert left > 0.6 * added.sum()
+    left = np.broadcast_to(chest.frame.columns > middle, chest.density.shape)
+    shares = []
+    for seed in range(12):
+        added = FINDINGS["cardiomegaly"](chest, np.random.default_rng(seed))
+        shares.append(added[left].sum() / added.sum())
+    assert min(shares) > 0.55 and np.mean(shares) > 0.65
 
 
 @pytest.mark.parametrize("kind", DEVICES)

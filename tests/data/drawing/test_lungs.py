@@ -154,3 +154,15 @@ def test_inverted_films_are_named_as_such(films):
 def test_films_of_a_few_pixels_are_refused():
     with pytest.raises(DataError, match=r"^film\.png is 40 x 90; a lung field needs 48 px or more"):
         find_lungs(np.zeros((40, 90), dtype=np.float32), PATH)
+
+
+@pytest.mark.parametrize("shape", [(60, 6000), (6000, 60)])
+def test_strips_are_refused_as_such(shape):
+    with pytest.raises(DataError, match=rf"^film\.png is {shape[0]} x {shape[1]}, a strip; give whole"):
+        find_lungs(np.zeros(shape, dtype=np.float32), PATH)
+
+
+def test_what_is_nearly_all_padding_is_refused_as_such(films):
+    image = np.pad(films[0].resized(160, 30).image, ((30, 30), (95, 95)))
+    with pytest.raises(DataError, match=r"no two lung fields \(all but a narrow strip of it is empty\)"):
+        find_lungs(image.astype(np.float32), PATH)

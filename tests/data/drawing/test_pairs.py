@@ -6,9 +6,11 @@ import pytest
 from data.config import FINDINGS
 from data.drawing.config import DrawConfig
 from data.drawing.copies import draw_poses, expose, move
-from data.drawing.density import CHANGE_SCALE, TOE, logit
+from data.drawing.density import CHANGE_SCALE, TOE, change_map, logit
+from data.drawing.findings import FINDINGS as DRAW
 from data.drawing.pairs import draw_pair, draw_scenarios, find_chest
 from data.files.images import Radiograph
+from data.randomness import fold_seed
 from data.scenarios import Scenario
 
 STILL = {
@@ -108,11 +110,21 @@ def test_each_target_lies_where_its_film_has_the_finding(source):
         np.testing.assert_array_equal(getattr(pair, other), move(source.image, poses[other]))
 
 
+@pytest.mark.parametrize("name", FINDINGS)
+def test_both_targets_are_the_drawn_change_under_the_pose_of_their_film(source, name):
+    config = options(rotation=8.0, translation=0.05, scale=0.08, elastic=0.01)
+    for sign, scenario in ((1, Scenario(appearing=(name,))), (-1, Scenario(resolving=(name,)))):
+        pair = draw_pair(source, scenario, 0, config)
+        rng = np.random.default_rng(fold_seed("pair", config.seed, source.id, 0))
+        added = sign * DRAW[name](source.chest, rng)
+        baseline_pose, followup_pose = draw_poses(source.image.shape, config, rng)
+        np.testing.assert_array_equal(pair.target, change_map(move(added, followup_pose)))
+        np.testing.assert_array_equal(pair.target_baseline, change_map(move(added, baseline_pose)))
+        assert (pair.target != pair.target_baseline).any()
+
+
 def _after_drawing(source, scenario, config):
     """The pair's source of randomness where it draws the poses."""
-    from data.drawing.findings import FINDINGS as DRAW
-    from data.randomness import fold_seed
-
     rng = np.random.default_rng(fold_seed("pair", config.seed, source.id, 0))
     for name in (*scenario.appearing, *scenario.resolving):
         DRAW[name](source.chest, rng)

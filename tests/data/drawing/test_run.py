@@ -1,5 +1,7 @@
 import csv
+import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +13,7 @@ import pytest
 from skimage.io import imread
 
 from data.drawing.config import DrawConfig
-from data.drawing.output import COLUMNS, FOLDERS
+from data.drawing.output import COLUMNS, FOLDERS, SKIPPED
 from data.drawing.run import draw
 from data.errors import DataError
 from data.files.images import read_image, read_target
@@ -54,14 +56,14 @@ def test_a_folder_becomes_pairs_that_the_toolkit_reads(folder, tmp_path):
     outcome = run(options(folder, tmp_path / "out", change="signed", unchanged=0.0))
     assert (outcome.images, outcome.pairs, outcome.skipped) == (3, 6, [])
     records = pairs_in_manifest(outcome.manifest)
-    assert [record.patient_id for record in records] == ["p0", "p0", "p1", "p1", "p2", "p2"]
+    assert len({record.patient_id for record in records}) == 3
+    assert all(records[i].patient_id == records[i + 1].patient_id for i in (0, 2, 4))
     for record in records:
         assert imread(record.baseline).dtype == np.uint16
         images = [read_image(path) for path in (record.baseline, record.followup)]
         maps = [read_target(path, "signed") for path in (record.target, record.target_baseline)]
         assert {plane.shape for plane in (*images, *maps)} == {(96, 96)}
         assert all(plane.any() for plane in maps)
-        assert "chest" not in record.baseline.name
 
 
 def test_the_manifest_names_its_findings_and_splits_only_where_the_source_does(folder, tmp_path):
@@ -144,6 +146,86 @@ def test_other_settings_are_refused_in_one_line(folder, tmp_path):
     run(options(folder, out, workers=2, on_error="skip"))
 
 
+@pytest.mark.parametrize("left", ["unfinished pairs", "empty folders"])
+def test_a_run_that_finished_nothing_makes_room_for_other_settings(folder, tmp_path, left):
+    out = tmp_path / "out"
+    save(folder / "a_flat.png", np.full((96, 96), 0.5))
+    with pytest.raises(DataError, match="it is flat"):
+        run(options(folder, out))
+    (folder / "a_flat.png").unlink()
+    if left == "empty folders":
+        (out / "settings.json").unlink()
+    else:
+        (out / "target" / "0123-000.png").write_bytes(b"of a run that was killed")
+    run(options(folder, out, seed=2))
+    run(options(folder, tmp_path / "whole", seed=2))
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_names_of_a_folder_are_nowhere_in_what_is_written(folder, tmp_path):
+    (folder / "Doe_Jane").mkdir()
+    (folder / "p0_chest.png").rename(folder / "Doe_Jane" / "Roe.png")
+    (folder / "p1_chest.png").rename(folder / "Doe_16bit.png")
+    out = tmp_path / "out"
+    run(options(folder, out))
+    assert len({row["patient_id"] for row in rows_of(out)}) == 3
+    for path in out.rglob("*"):
+        assert not {"Doe", "Roe", "chest"} & set(re.split(r"[^A-Za-z]", path.name))
+        if path.is_file():
+            assert not re.search(rb"Doe|Roe|chest|films", path.read_bytes())
+
+
+def test_ids_of_a_manifest_are_kept_where_they_can_name_a_file(folder, tmp_path):
+    ids = ["study-1", "../study", "p2_chest"]  # the last is what the file is called
+    lines = [f"{name},Patient {i},p{i}_chest.png" for i, name in enumerate(ids)]
+    (folder / "list.csv").write_text("\n".join(["id,patient_id,image", *lines]))
+    run(options(folder / "list.csv", tmp_path / "out"))
+    rows = rows_of(tmp_path / "out")
+    assert [row["patient_id"] for row in rows[::2]] == ["Patient 0", "Patient 1", "Patient 2"]
+    assert [row["id"] for row in rows[:2]] == ["study-1-000", "study-1-001"]
+    assert rows[0]["followup"] == "followup/study-1-000.png"
+    assert all(re.fullmatch("[0-9a-f]{16}-00[01]", row["id"]) for row in rows[2:])
+
+
+def test_ids_that_differ_by_case_only_name_different_files(folder, tmp_path):
+    lines = [f"{name},p,p{i}_chest.png" for i, name in enumerate(("a", "A", "b"))]
+    (folder / "list.csv").write_text("\n".join(["id,patient_id,image", *lines]))
+    run(options(folder / "list.csv", tmp_path / "out"))
+    names = [row["id"].casefold() for row in rows_of(tmp_path / "out")]
+    assert len(set(names)) == 6 and names[-1] == "b-001" and "a-000" not in names
+
+
+def test_a_disk_that_is_full_ends_a_run_that_skips(folder, tmp_path, monkeypatch):
+    def full(path, *_):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("data.drawing.output.write_map", full)
+    with pytest.raises(DataError, match=r"out/target/.*\.png cannot be written \(No space left on device\)"):
+        run(options(folder, tmp_path / "out", on_error="skip"))
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+
+
+@pytest.mark.parametrize("closed", ["films", "out"])
+def test_folders_that_cannot_be_opened_are_named(folder, tmp_path, monkeypatch, closed):
+    (tmp_path / "out").mkdir()
+    listing = Path.iterdir
+
+    def refusing(path):
+        if path.name == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    with pytest.raises(DataError, match=rf"^\S*/{closed} cannot be opened.* \(Permission denied\); "):
+        run(options(folder, tmp_path / "out"))
+
+
+def test_a_folder_below_a_file_cannot_be_made(folder, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match=r"file/out cannot be opened or made \(Not a directory\); name"):
+        run(options(folder, tmp_path / "file" / "out"))
+
+
 def test_a_folder_of_something_else_is_left_alone(folder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
@@ -168,14 +250,15 @@ def test_skipped_radiographs_are_counted_and_named(folder, tmp_path, lateral):
     assert result.returncode == 0
     assert "3 pairs of 3 radiographs" in result.stdout
     assert "left out 2 radiographs" in result.stdout
-    header, *named = (tmp_path / "out" / "skipped.csv").read_text().splitlines()
+    header, *named = (tmp_path / "out" / SKIPPED).read_text().splitlines()
     assert header == "reason"
+    assert (tmp_path / "out" / SKIPPED).stat().st_mode & 0o777 == 0o600
     assert [("lateral" in line, "broken" in line) for line in sorted(named)] == [(True, False), (False, True)]
     assert len(rows_of(tmp_path / "out")) == 3
     for path in ("p0_lateral.png", "p1_broken.png"):
         (folder / path).unlink()
     run(options(folder, tmp_path / "out", pairs_per_image=1, on_error="skip"))
-    assert not (tmp_path / "out" / "skipped.csv").exists()
+    assert not (tmp_path / "out" / SKIPPED).exists()
 
 
 def test_nothing_to_draw_into_is_an_error(tmp_path):
