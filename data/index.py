@@ -2,15 +2,16 @@
 
 OUT/images.csv lists every image (`id, patient_id, image, split, view`), OUT/pairs.csv pairs of consecutive
 studies of one patient in the same view (`id, patient_id, baseline, followup, split, view, days`, and `target`
-where the data has one). Official splits are kept and missing ones drawn by patient. Dates never leave the
-data set, days between two studies do.
+and `target_baseline` where the data has them). Official splits are kept and missing ones drawn by patient;
+patients who may be one person stay together. Dates never leave the data set, days between two studies do.
 
-With `--key`, which a tree of DICOM files needs, patients, studies and images get pseudonyms and the manifests
-name links below OUT/files, so that neither tags nor folder names travel on. Where the links point to, and
-OUT/refused.private.csv, are not for sharing.
+With `--key`, which trees of DICOM files or of cases need, patients, studies and images get pseudonyms and the
+manifests name links below OUT/files, so that neither tags nor folder names travel on. Where the links point
+to, and OUT/refused.private.csv, are not for sharing.
 """
 
 from data.commandline import argv, run_command, tyro_parse
+from data.errors import UserError
 from data.indexing.config import IndexConfig
 
 
@@ -19,7 +20,12 @@ def main() -> None:
     config = tyro_parse(IndexConfig, argv(), prog="python -m data.index")
     from data.indexing import index  # pyarrow is imported from here on
 
-    for line in index(config).lines():
+    try:
+        summary = index(config)
+    except OSError as error:  # which names a file, whose path may name a patient
+        reason = error.strerror or type(error).__name__
+        raise UserError(f"{reason}; see that all of ROOT can be read and OUT be written") from None
+    for line in summary.lines():
         print(line)
 
 

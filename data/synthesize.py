@@ -1,4 +1,8 @@
-"""`python -m data.synthesize --ct DIR --out DIR`: CT volumes -> radiograph pairs whose change is known."""
+"""`python -m data.synthesize --ct DIR --out DIR`: CT volumes -> radiograph pairs whose change is known.
+
+Volumes get pseudonyms, ct0001 and so on. OUT/volumes.private.csv says which file each is of and why it was
+skipped, and keeps the pseudonyms from run to run; it is not for sharing.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,9 @@ def main() -> None:
     config = tyro_parse(SynthesizeConfig, argv(), prog="python -m data.synthesize")
     import logging
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log = logging.getLogger("data")  # not the root: other libraries' logs repeat what headers hold
+    log.setLevel(logging.INFO)
+    log.addHandler(logging.StreamHandler())
     from data.synthesis.collection import synthesize  # torch is imported from here on
 
     for line in describe(synthesize(config)):
@@ -37,10 +43,11 @@ def describe(summary: Summary) -> list[str]:
         for volume, findings in sorted(summary.left_out.items())
     ]
     lines += [f"skipped {volume}: {reason}" for volume, reason in summary.skipped.items()]
+    lines.append(f"{summary.private} names the file of every volume; it is private")
     if not summary.has_splits:
         lines.append(
-            "no split column: fewer than 3 volumes cannot be split by volume; training will split them by "
-            "virtual patient"
+            "WARNING: no split column: fewer than 3 volumes cannot be split by volume. Training will split "
+            "by virtual patient and test on the CTs it was trained on: scores will be too good. Add volumes."
         )
     lines.append(f"train on it: python -m gan.adversarial --data.path {summary.manifest}")
     return lines

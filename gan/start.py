@@ -169,7 +169,7 @@ def run_identity(config: StageConfig, loader: DataLoader[Any], splits: Splits) -
     """
     data = config.data
     if data.path is None and data.prepared is None:
-        source = {"--data.synthesis": asdict(data.synthesis)}
+        source: dict[str, Any] = {"--data.synthesis": asdict(data.synthesis)}
     else:
         identities = "/".join(dataset.identity for dataset in splits.values())
         fingerprint = hashlib.sha256(identities.encode()).hexdigest()[:12]

@@ -1,8 +1,9 @@
 """What a compressed DICOM frame says of itself, checked before a native decoder sees it.
 
-Decoders written in C and C++ trust these headers. On damaged ones GDCM ends the process (its JPEG code writes
-past its buffers), CharLS and OpenJPEG allocate what a flipped bit claims. Every check here follows the
-standard of its format; what passes was decoded in fuzzing without a crash.
+Decoders written in C and C++ trust these headers: CharLS and OpenJPEG allocate what a flipped bit claims. And
+some do not say that a frame ended early, or that its data make no sense: libjpeg-turbo leaves grey what is
+missing. Every check here follows the standard of its format; what passes was decoded in fuzzing without a
+crash.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 
 _START, _END, _SCAN, _HUFFMAN, _RESTART = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD
 _FRAMES = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
-_LOSSLESS_FRAME, _JPEG_LS_FRAME, _JPEG_LS_PRESET = 0xC3, 0xF7, 0xF8
+_LOSSY_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended, progressive, with Huffman coding
+_LOSSLESS_FRAME, _JPEG_LS_FRAME = 0xC3, 0xF7
 _MARKER_IN_SCAN = re.compile(rb"\xff+[^\x00\xff]")
 _MARKER_IN_JPEG_LS_SCAN = re.compile(rb"\xff+[\x80-\xfe]")
 
@@ -33,20 +35,28 @@ class Plane:
 
 
 def check_jpeg(frame: bytes, plane: Plane) -> None:
-    """Check a baseline, extended or progressive JPEG frame: its size and its single component.
+    """Check a baseline, extended or progressive JPEG frame of one component, up to the end of its last scan.
 
     Source: ITU-T T.81 (ISO/IEC 10918-1), annex B.
 
     Raises:
         DamagedCodestream: it is not one.
     """
+    has_frame = has_scan = False
     for marker, body, _ in _segments(frame):
-        if marker in _FRAMES:
+        if marker in (*_FRAMES, _JPEG_LS_FRAME):
+            if has_frame or marker not in _LOSSY_FRAMES:
+                raise DamagedCodestream("has a second frame header, or one of another kind of JPEG")
             precision, _ = _check_frame_header(body, plane)
-            if precision != 8:
-                raise DamagedCodestream(f"is lossy JPEG of {precision} bits, for which there is no decoder")
-            return
-    raise DamagedCodestream("has no frame header")
+            if precision not in (8, 12) or precision > plane.bits_allocated:
+                raise DamagedCodestream(f"has {precision} bits in {plane.bits_allocated} allocated")
+            has_frame = True
+        elif marker == _SCAN:
+            if not has_frame:
+                raise DamagedCodestream("has a scan without a frame header")
+            has_scan = True
+    if not has_scan:
+        raise DamagedCodestream("has no scan")
 
 
 def check_lossless_jpeg(frame: bytes, plane: Plane) -> None:
@@ -102,7 +112,7 @@ def check_jpeg_ls(frame: bytes, plane: Plane) -> None:
 
 
 def _segments(frame: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Marker, body and end of each marker segment after the start of a JPEG image."""
+    """Marker, body and end of each marker segment between the start and the end of a JPEG image."""
     if frame[:2] != bytes((0xFF, _START)):
         raise DamagedCodestream("does not start as JPEG does")
     position = 2
@@ -113,13 +123,25 @@ def _segments(frame: bytes) -> Iterator[tuple[int, bytes, int]]:
         if marker == 0xFF:  # a fill byte
             position += 1
             continue
-        if marker < 0xC0 or 0xD0 <= marker <= _END:
+        if marker < 0xC0 or 0xD0 <= marker <= 0xD8:
             raise DamagedCodestream("has a marker where none belongs")
+        if marker == _END:
+            return
         end = position + 2 + int.from_bytes(frame[position + 2 : position + 4])
         if end > len(frame) or end < position + 4:
             raise DamagedCodestream("ends within a marker segment")
         yield marker, frame[position + 4 : end], end
-        position = end
+        position = end if marker != _SCAN else _end_of_scan(frame, end)
+    if frame[position : position + 2] != bytes((0xFF, _END)):
+        raise DamagedCodestream("ends before its end")
+
+
+def _end_of_scan(frame: bytes, start: int) -> int:
+    """Where the first marker behind entropy-coded data is that does not restart them."""
+    for found in _MARKER_IN_SCAN.finditer(frame, start):
+        if not 0xD0 <= found.group()[-1] <= 0xD7:
+            return found.end() - 2
+    raise DamagedCodestream("ends within its scan")
 
 
 def _check_frame_header(body: bytes, plane: Plane) -> tuple[int, int]:
@@ -131,7 +153,7 @@ def _check_frame_header(body: bytes, plane: Plane) -> tuple[int, int]:
         raise DamagedCodestream(
             f"is {rows} x {columns}, but the file declares {plane.rows} x {plane.columns}"
         )
-    # Sampling factors mean nothing with one component; GDCM computes buffer sizes from them all the same.
+    # Sampling factors mean nothing with one component, but decoders compute sizes from them all the same.
     if components != 1 or not 2 <= precision <= 16 or sampling not in (0x11, 0x22):
         raise DamagedCodestream("has a damaged frame header")
     return precision, component
@@ -175,14 +197,14 @@ def _check_entropy_coded(frame: bytes, start: int, marker_pattern: re.Pattern[by
 
 
 def check_jpeg_2000(frame: bytes, plane: Plane) -> None:
-    """Check the main header of a JPEG 2000 or HTJ2K codestream of one component: image, tiles, coding style.
+    """Check the main header of a JPEG 2000 or HTJ2K codestream of one component: image and tiles.
 
     Source: ITU-T T.800 (ISO/IEC 15444-1), annex A.
 
     Raises:
         DamagedCodestream: it is not one.
     """
-    start = frame.find(b"\xff\x4f\xff\x51", 0, 1024)  # some writers leave the boxes of a JP2 file around it
+    start = start_of_jpeg_2000(frame)
     if start < 0 or len(frame) < start + 45:
         raise DamagedCodestream("does not start as JPEG 2000 does")
     if not frame.rstrip(b"\0").endswith(bytes((0xFF, _END))):  # OpenJPEG leaves black what is missing
@@ -202,3 +224,8 @@ def check_jpeg_2000(frame: bytes, plane: Plane) -> None:
     tiles = -(-(right - tile_left) // tile_width) * -(-(bottom - tile_top) // tile_height)
     if tiles > 65535:
         raise DamagedCodestream("has damaged tiles")
+
+
+def start_of_jpeg_2000(frame: bytes) -> int:
+    """Where a JPEG 2000 codestream starts, or -1; some writers leave the boxes of a JP2 file around it."""
+    return frame.find(b"\xff\x4f\xff\x51", 0, 1024)

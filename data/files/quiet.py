@@ -49,9 +49,8 @@ def quiet() -> Iterator[None]:
 def without_stderr() -> Iterator[None]:
     """Discard what is written to the process's standard error.
 
-    For libtiff, and the JPEG and JPEG 2000 code of GDCM and pylibjpeg, which write there what is wrong with a
-    file and cannot be told not to. What another thread writes meanwhile is lost as well, so this is kept to
-    the calls into those.
+    For libtiff, which writes there what is wrong with a file and cannot be told not to. What another thread
+    writes meanwhile is lost as well, so this is kept to the calls into it.
     """
     with _stderr_lock, open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         terminal = os.dup(_STDERR)

@@ -1,9 +1,9 @@
 """PNG, JPEG and TIFF files of one grey plane.
 
-Which of them a file is, its first bytes say: a JPEG called `.png` is common, and no harm. Uncompressed TIFF
-is read with tifffile, which knows every type of number; everything else with Pillow, whose decoders (libpng,
-libjpeg, libtiff) write no more than the size that was checked. Pixels are taken as they are stored; an
-orientation in EXIF is what cameras write, and not followed.
+Which of them a file is, its first bytes say: a JPEG called `.png` is common, and no harm. TIFF of whole bytes
+is read with tifffile, which knows every type of number, in the compressions that cannot write more than the
+size that was checked; everything else with Pillow, whose decoders (libpng, libjpeg, libtiff) cannot either.
+Pixels are taken as they are stored; an orientation in EXIF is what cameras write, and not followed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from .plane import MAX_PIXELS, Array, StoredPlane, grey_of_channels, largest_of_
 from .quiet import without_stderr
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# None, LZW, Deflate by either number, PackBits. Not JPEG: tifffile decodes whatever size its frames claim.
+_COMPRESSIONS = (1, 5, 8, 32946, 32773)
 _UNCOMPRESSED, _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 1, 0, 1, 2
 _GREY_MODES = ("1", "L", "I;16", "I;16B", "F")
 _CHANNEL_MODES = ("LA", "RGB", "RGBA")
@@ -74,17 +76,19 @@ def _read_tiff(path: Path) -> StoredPlane:
     with TiffFile(path) as file:
         page: Any = file.pages.first
         require_size(path, page.imagelength, page.imagewidth)
+        if page.is_tiled:  # which may be larger than the image, and is decoded as a whole
+            require_size(path, page.tilelength, page.tilewidth, max(1, page.bitspersample // 8))
         if page.imagedepth != 1 or _has_second_picture(file):
             raise DataError(f"{path} holds several pictures; store the radiograph alone")
         bits, photometric = page.bitspersample, int(page.photometric)
         white_is_zero = photometric == _WHITE_IS_ZERO
-        is_plain = int(page.compression) == _UNCOMPRESSED and bits in (8, 16, 32, 64)
+        is_plain = int(page.compression) in _COMPRESSIONS and bits in (8, 16, 32, 64)
         if is_plain and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
-            pixels = _uncompressed(page, path)
+            pixels = _whole_bytes(page, path)
             return StoredPlane(pixels=pixels, largest=largest_of_type(pixels), white_is_zero=white_is_zero)
         is_signed = int(page.sampleformat or 1) == 2
     if is_signed:
-        raise DataError(f"{path} holds signed integers, compressed; store it without compression")
+        raise DataError(f"{path} holds signed integers in an unusual compression; store it without")
     with without_stderr():  # libtiff
         plane = _read_with_pillow(path, ("TIFF",))
     # Of 1 to 8 bits Pillow makes black zero, and fills the range.
@@ -104,13 +108,18 @@ def _has_second_picture(file: Any) -> bool:
     return not second.is_reduced
 
 
-def _uncompressed(page: Any, path: Path) -> Array:
+def _whole_bytes(page: Any, path: Path) -> Array:
     bytes_per_pixel = page.samplesperpixel * page.bitspersample // 8
     require_size(path, page.imagelength, page.imagewidth, bytes_per_pixel)
     # tifffile fills in what a damaged file lacks with zeros, and makes nothing of an unknown type.
-    if page.dtype is None or 0 in page.dataoffsets or sum(page.databytecounts) < page.nbytes:
+    spans = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    is_whole = all(
+        offset and count and offset + count <= page.parent.filehandle.size for offset, count in spans
+    )
+    is_uncompressed = int(page.compression) == _UNCOMPRESSED
+    if page.dtype is None or not is_whole or (is_uncompressed and sum(page.databytecounts) < page.nbytes):
         raise ValueError("fewer bytes than pixels")
-    array = page.asarray()
+    array = page.asarray(maxworkers=1)
     if page.axes[0] == "S":  # one plane for each channel
         array = np.moveaxis(array, 0, -1)
     if array.ndim == 3 and array.shape[-1] > 4:

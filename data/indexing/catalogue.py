@@ -48,6 +48,12 @@ class Images:
     """Order of the images of one study: the lowest one of a view stands for it in pairs."""
     split: pa.Array
     """One of `SPLITS`, or null where no official one is known."""
+    group: pa.Array = None
+    """Equal for patients who may be one person, so that splits keep them together; the patient by default."""
+
+    def __post_init__(self) -> None:
+        if self.group is None:
+            self.group = self.patient
 
     def __len__(self) -> int:
         return len(self.patient)
@@ -65,11 +71,12 @@ class Images:
 
 @dataclass(kw_only=True)
 class GivenPairs:
-    """Pairs that a layout names itself, as rows of its images, with the target's path or null."""
+    """Pairs that a layout names itself, as rows of its images, with the targets' paths or null."""
 
     baseline: Integers
     followup: Integers
     target: pa.Array
+    target_baseline: pa.Array
 
 
 @dataclass(kw_only=True)
@@ -105,9 +112,18 @@ class Catalogue:
             place[rows] = np.arange(len(rows))
             baseline, followup = place[self.pairs.baseline], place[self.pairs.followup]
             kept = np.flatnonzero((baseline >= 0) & (followup >= 0))
-            target = self.pairs.target.take(pa.array(kept))
-            self.pairs = GivenPairs(baseline=baseline[kept], followup=followup[kept], target=target)
+            self.pairs = GivenPairs(
+                baseline=baseline[kept],
+                followup=followup[kept],
+                target=self.pairs.target.take(pa.array(kept)),
+                target_baseline=self.pairs.target_baseline.take(pa.array(kept)),
+            )
         self.images = self.images.take(rows)
+
+    def refuse(self, path: str, reason: str) -> None:
+        """Leave out a file or folder that only its path, relative to the root, can name."""
+        self.refused[reason] += 1
+        self.refused_files.append((path, reason))
 
 
 def constant(value: str, length: int) -> pa.Array:

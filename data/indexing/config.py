@@ -27,7 +27,7 @@ class IndexConfig(SplitConfig):
     tree of DICOM files, nested is CASE/PAIR/{prior,current,diff_map}.nii.gz."""
     key: Path | None = None
     """File with the secret (64 hexadecimal digits) that pseudonyms are derived from; made where it is
-    missing. Needed for dicom. Published data sets keep their official pseudonyms without it."""
+    missing. Needed for dicom and nested. Published data sets keep their official pseudonyms without it."""
     views: tuple[str, ...] = ()
     """Keep only images of these views, such as PA AP; without it, all are kept."""
     format: Literal["csv", "parquet"] = "csv"

@@ -34,7 +34,7 @@ def exist(root: Path, paths: pa.Array) -> NDArray[np.bool_]:
         last = min(first + _FOLDERS_AT_ONCE, len(folders.dictionary))
         wanted = names.slice(edges[first], edges[last] - edges[first]).to_pylist()
         for code, folder in enumerate(folders.dictionary.slice(first, last - first).to_pylist(), first):
-            listed = list_names(root / folder)
+            listed = list_names(root, folder)
             start = edges[code]
             for row in range(start, edges[code + 1]):
                 found[order[row]] = wanted[row - edges[first]] in listed
@@ -44,18 +44,20 @@ def exist(root: Path, paths: pa.Array) -> NDArray[np.bool_]:
     return found
 
 
-def list_names(folder: Path) -> frozenset[str]:
-    """Names in a folder, none where there is no such folder.
+def list_names(root: Path, folder: str = "") -> frozenset[str]:
+    """Names in a folder below `root`, none where there is no such folder.
 
     Raises:
-        DataError: the folder is there and cannot be listed.
+        DataError: the folder is there and cannot be listed; its own path, which may name a patient, is not
+            repeated.
     """
     try:
-        return frozenset(os.listdir(folder))  # noqa: PTH208  (iterdir makes a Path of every name)
+        return frozenset(os.listdir(root / folder))  # noqa: PTH208  (iterdir makes a Path of every name)
     except (FileNotFoundError, NotADirectoryError):
         return frozenset()
     except OSError as error:
-        raise DataError(f"{folder} cannot be listed ({error.strerror}); make it readable") from None
+        place = f"a folder below {root}" if folder else str(root)
+        raise DataError(f"{place} cannot be listed ({error.strerror}); make it readable") from None
 
 
 def locate(root: Path, folders: Sequence[str], names: pa.Array) -> pa.Array:
@@ -68,7 +70,7 @@ def locate(root: Path, folders: Sequence[str], names: pa.Array) -> pa.Array:
     """
     paths = pa.nulls(len(names), pa.string())
     for folder in folders:
-        listed = pa.array(sorted(list_names(root / folder)), pa.string())
+        listed = pa.array(sorted(list_names(root, folder)), pa.string())
         if len(listed):
             here = pc.is_in(names, value_set=listed)
             candidates = join(f"{folder}/", names) if folder else names

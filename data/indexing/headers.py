@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data.errors import DataError
+from data.errors import DataError, UserError
 from data.files.formats import DICOM_SUFFIXES, has_dicom_prefix
-from data.parallel import available_cores, in_processes
+from data.parallel import ProcessDiedError, available_cores, in_processes
 
 from .catalogue import MILLISECONDS_PER_DAY, UNDATED
 from .views import UNKNOWN, normalise_view, view_in_description
@@ -54,6 +54,7 @@ class Header(NamedTuple):
     """What the header of one radiograph says; the names are the archive's own and must not travel on."""
 
     patient: str  # the issuer of the number and the number
+    number: str  # the patient's, as all spellings of it have it
     study: str
     image: str
     view: str
@@ -68,6 +69,9 @@ def read_headers(paths: Sequence[str], workers: int) -> Iterator[Header | str]:
     Args:
         paths: the files.
         workers: processes; 0 for one per core.
+
+    Raises:
+        UserError: a process died.
     """
     from tqdm import tqdm
 
@@ -76,9 +80,12 @@ def read_headers(paths: Sequence[str], workers: int) -> Iterator[Header | str]:
     workers = 1 if len(paths) < _WORTH_A_POOL else workers or available_cores()
     read: dict[int, list[Header | str]] = {}
     with tqdm(total=len(paths), desc="headers", unit="file", disable=None) as bar:
-        for number, headers in in_processes(_read_chunk, chunks, workers=workers):
-            bar.update(len(headers))
-            read[number] = headers
+        try:
+            for number, headers in in_processes(_read_chunk, chunks, workers=workers):
+                bar.update(len(headers))
+                read[number] = headers
+        except ProcessDiedError as death:
+            raise UserError(f"--workers {workers}: {death}") from None
     for number in range(len(chunks)):
         yield from read.pop(number)
 
@@ -87,7 +94,7 @@ def looks_like_dicom(path: str) -> bool:
     """Whether a file carries the mark of a DICOM file behind its preamble."""
     try:
         return Path(path).is_file() and has_dicom_prefix(Path(path))
-    except DataError:
+    except (DataError, OSError):
         return False
 
 
@@ -149,7 +156,7 @@ def _reason_against(dataset: Any) -> str | None:
         return "several frames"
     if int(dataset.get("SamplesPerPixel") or 1) > 1 or not colours.startswith("MONOCHROME"):
         return "in colour"
-    if not _text(dataset, "PatientID"):
+    if not _number_in_any_spelling(_text(dataset, "PatientID")):
         return "no patient ID"
     if not _text(dataset, "StudyInstanceUID") or not _text(dataset, "SOPInstanceUID"):
         return "no study or image UID"
@@ -164,6 +171,7 @@ def _describe(dataset: Any) -> Header:
         day, time = _day_of(_text(dataset, "AcquisitionDate")), _text(dataset, "AcquisitionTime")
     return Header(
         patient=f"{len(issuer)}:{issuer}{_text(dataset, 'PatientID')}",
+        number=_number_in_any_spelling(_text(dataset, "PatientID")),
         study=_text(dataset, "StudyInstanceUID"),
         image=_text(dataset, "SOPInstanceUID"),
         view=_view_of(dataset),
@@ -175,6 +183,11 @@ def _describe(dataset: Any) -> Header:
             _number_of(_text(dataset, "InstanceNumber")),
         ),
     )
+
+
+def _number_in_any_spelling(number: str) -> str:
+    """A patient's number without what exporters change: white space, and the case of letters."""
+    return "".join(number.split()).casefold()
 
 
 def _view_of(dataset: Any) -> str:

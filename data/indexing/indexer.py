@@ -24,7 +24,7 @@ from .links import link_files
 from .naming import full_ids, image_ids, pair_ids, with_pseudonyms
 from .output import REFUSED, replaced, require_free, write_refused, write_table
 from .pairing import days_between, pair_studies
-from .pseudonyms import create_key, load_key
+from .pseudonyms import load_key, new_key, save_key
 from .splits import assign_splits, patients_by_split
 from .tables import join
 from .views import normalise_view
@@ -76,10 +76,9 @@ def index(config: IndexConfig) -> Summary:
     key = _load_key(config, layout, out)
     catalogue = LAYOUTS[layout].read(Source(root, out, config.workers))
     missing = _keep_usable(catalogue, root, config.views)
-    if config.key is not None:
-        if key is None:
-            key = create_key(config.key)
-            catalogue.notes.append(f"a new key is in {config.key}; keep it, other keys give other pseudonyms")
+    new = new_key() if config.key is not None and key is None else None
+    key = key or new
+    if key is not None:
         catalogue.images = with_pseudonyms(catalogue.images, key, catalogue.namespace)
         # The order of an archive's files can say whose they are.
         catalogue.select(np.asarray(pc.sort_indices(full_ids(catalogue.images)), np.int64))
@@ -93,7 +92,7 @@ def index(config: IndexConfig) -> Summary:
     )
     pairs = catalogue.pairs or _pair(catalogue)
     _note_what_is_written(catalogue, pairs, config.format)
-    _write(config, catalogue, pairs, root, out)
+    _write(config, catalogue, pairs, root, out, new)
     return Summary(
         layout=layout,
         images=len(images),
@@ -115,9 +114,9 @@ def _out_of(config: IndexConfig) -> Path:
 def _load_key(config: IndexConfig, layout: str, out: Path) -> bytes | None:
     """The key, or None where there is none yet or none is asked for."""
     if config.key is None:
-        if layout == "dicom":
+        if private := LAYOUTS[layout].private:
             raise UserError(
-                "--key is missing: patients of DICOM files get pseudonyms; name a file to keep the key in, "
+                f"--key is missing: {private} get pseudonyms; name a file to keep the key in, "
                 "apart from the data and from OUT"
             )
         return None
@@ -143,6 +142,7 @@ def _keep_usable(catalogue: Catalogue, root: Path, views: Sequence[str]) -> int:
             f"{root} holds none of the {len(present):,} files that its tables name; "
             "unpack the images beside the tables, or choose another --layout"
         )
+    _require_images_of_every_split(catalogue, present)
     catalogue.select(np.flatnonzero(present))
     if catalogue.official_splits:
         has_split = catalogue.images.split.is_valid().to_numpy(zero_copy_only=False)
@@ -152,6 +152,17 @@ def _keep_usable(catalogue: Catalogue, root: Path, views: Sequence[str]) -> int:
     if views:
         _keep_views(catalogue, [normalise_view(view) for view in views])
     return int((~present).sum())
+
+
+def _require_images_of_every_split(catalogue: Catalogue, present: NDArray[np.bool_]) -> None:
+    for name in sorted(catalogue.official_splits):
+        is_of_split = pc.fill_null(pc.equal(catalogue.images.split, name), False)
+        rows = is_of_split.to_numpy(zero_copy_only=False)
+        if rows.any() and not present[rows].any():
+            raise DataError(
+                f"every image of the split {name} is missing; unpack them beside the tables, or put aside "
+                "the table or list that names them"
+            )
 
 
 def _drop(catalogue: Catalogue, kept: NDArray[np.bool_], reason: str) -> None:
@@ -188,8 +199,8 @@ def _pair(catalogue: Catalogue) -> GivenPairs:
         catalogue.notes.append(
             f"{pairing.unordered:,} pairs are left out because nothing says which study came first"
         )
-    target = pa.nulls(len(pairing.baseline), pa.string())
-    return GivenPairs(baseline=pairing.baseline, followup=pairing.followup, target=target)
+    none = pa.nulls(len(pairing.baseline), pa.string())
+    return GivenPairs(baseline=pairing.baseline, followup=pairing.followup, target=none, target_baseline=none)
 
 
 def _note_what_is_written(catalogue: Catalogue, pairs: GivenPairs, ending: str) -> None:
@@ -199,23 +210,37 @@ def _note_what_is_written(catalogue: Catalogue, pairs: GivenPairs, ending: str) 
         catalogue.notes.append(f"{REFUSED} lists the files left out; it is private, paths may hold names")
 
 
-def _write(config: IndexConfig, catalogue: Catalogue, pairs: GivenPairs, root: Path, out: Path) -> None:
+def _write(
+    config: IndexConfig, catalogue: Catalogue, pairs: GivenPairs, root: Path, out: Path, new: bytes | None
+) -> None:
     images = catalogue.images
     with replaced(out) as folder:
         if config.key is None:
             prefix = _prefix(root, out)
-            paths, targets = join(prefix, images.path), join(prefix, pairs.target)
+            paths = join(prefix, images.path)
+            targets = {
+                "target": join(prefix, pairs.target),
+                "target_baseline": join(prefix, pairs.target_baseline),
+            }
         else:
             link = partial(link_files, folder, out=out, root=root)
             paths = link(images.path, images.patient, images.image)
-            followups = images.take(pairs.followup)
-            targets = link(pairs.target, followups.patient, join(followups.image, "-target"))
+            targets = {
+                name: link(paths_of_targets, samples.patient, join(samples.image, "-target"))
+                for name, paths_of_targets, samples in (
+                    ("target", pairs.target, images.take(pairs.followup)),
+                    ("target_baseline", pairs.target_baseline, images.take(pairs.baseline)),
+                )
+            }
         write_table(folder / f"images.{config.format}", _image_table(images, paths))
         if len(pairs.baseline):
             table = _pair_table(catalogue, pairs, paths, targets)
             write_table(folder / f"pairs.{config.format}", table)
         if catalogue.refused_files:
             write_refused(folder / REFUSED, catalogue.refused_files)
+        if config.key is not None and new is not None:  # last, as a run that fails needs none
+            save_key(config.key, new)
+            catalogue.notes.append(f"a new key is in {config.key}; keep it, other keys give other pseudonyms")
 
 
 def _prefix(root: Path, out: Path) -> str:
@@ -236,22 +261,22 @@ def _image_table(images: Images, paths: pa.Array) -> pa.Table:
     )
 
 
-def _pair_table(catalogue: Catalogue, pairs: GivenPairs, paths: pa.Array, targets: pa.Array) -> pa.Table:
+def _pair_table(
+    catalogue: Catalogue, pairs: GivenPairs, paths: pa.Array, targets: dict[str, pa.Array]
+) -> pa.Table:
     images, baseline, followup = catalogue.images, pa.array(pairs.baseline), pa.array(pairs.followup)
     columns = {
         "id": pair_ids(images, pairs.baseline, pairs.followup),
         "patient_id": images.patient.take(followup),
         "baseline": paths.take(baseline),
         "followup": paths.take(followup),
-        "target": targets,
+        **(targets if catalogue.pairs is not None else {}),
         "split": images.split.take(followup),
         "view": images.view.take(followup),
         "days": pa.nulls(len(baseline), pa.int64()),
     }
     if catalogue.dated:
         columns["days"] = pa.array(days_between(images, pairs.baseline, pairs.followup))
-    if catalogue.pairs is None:
-        del columns["target"]
-    else:
+    if catalogue.pairs is not None:
         columns["id"] = join(images.patient.take(followup), images.study.take(followup), separator="/")
     return pa.table(columns)

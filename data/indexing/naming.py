@@ -24,7 +24,8 @@ def with_pseudonyms(images: Images, key: bytes, namespace: str) -> Images:
         "study": studies,
         "image": join(studies, images.image, separator="\0"),
     }
-    return replace(images, **{kind: _rename(column, key, kind, namespace) for kind, column in names.items()})
+    renamed = {kind: _rename(column, key, kind, namespace) for kind, column in names.items()}
+    return replace(images, **renamed, group=_rename(images.group, key, "patient", namespace))
 
 
 def full_ids(images: Images) -> pa.Array:

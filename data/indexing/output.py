@@ -31,12 +31,15 @@ def require_free(out: Path, *, overwrite: bool) -> None:
     """
     if not os.path.lexists(out):
         return
-    if not out.is_dir() or out.is_symlink():
+    if out.is_symlink() or not out.is_dir():
         raise DataError(f"{out} is no folder; name a new one")
-    names = {entry.name for entry in out.iterdir()}
-    others = names - _MANIFESTS - {REFUSED}
-    if FOLDER in names and names & _MANIFESTS and _holds_links_only(out / FOLDER):
-        others.discard(FOLDER)
+    try:
+        names = {entry.name for entry in out.iterdir()}
+        others = names - _MANIFESTS - {REFUSED}
+        if FOLDER in names and names & _MANIFESTS and _holds_links_only(out / FOLDER):
+            others.discard(FOLDER)
+    except OSError as error:
+        raise DataError(f"{out} cannot be listed ({error.strerror}); name another folder") from None
     if others:
         raise DataError(f"{out} holds other files ({min(others)}); name a new or an empty folder")
     if names and not overwrite:

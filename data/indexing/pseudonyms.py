@@ -20,13 +20,18 @@ def load_key(path: Path) -> bytes | None:
     """The key that a file holds, or None where there is no such file.
 
     Raises:
-        DataError: the file holds something else, which is not repeated.
+        DataError: the file cannot be read, or holds something else, which is not repeated.
     """
     try:
         text = path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError):
+    except OSError as error:
+        raise DataError(
+            f"--key {path} cannot be read ({error.strerror}); make it readable, as another "
+            "key gives other pseudonyms"
+        ) from None
+    except UnicodeDecodeError:
         text = ""
     try:
         key = bytes.fromhex(text)
@@ -40,19 +45,27 @@ def load_key(path: Path) -> bytes | None:
     return key
 
 
-def create_key(path: Path) -> bytes:
-    """Make a random key and keep it in a new file that only its owner can read.
+def new_key() -> bytes:
+    """A random key."""
+    return secrets.token_bytes(_KEY_BYTES)
+
+
+def save_key(path: Path, key: bytes) -> None:
+    """Keep a key in a new file that only its owner can read.
 
     Raises:
-        DataError: the file cannot be written.
+        DataError: the file cannot be written; none is left then.
     """
-    key = secrets.token_bytes(_KEY_BYTES)
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(key.hex() + "\n")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(key.hex() + "\n")
+        except BaseException:
+            path.unlink()
+            raise
     except OSError as error:
         raise DataError(f"--key {path} cannot be written ({error.strerror}); name another file") from None
-    return key
 
 
 def pseudonym(key: bytes, *parts: str) -> str:

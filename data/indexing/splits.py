@@ -1,16 +1,12 @@
-"""Splits: official ones kept, missing ones drawn by patient."""
+"""Splits: official ones kept, missing ones drawn by patient; patients who may be one person stay together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.config import SPLITS
 from data.errors import DataError
-from data.randomness import fold_seed
 from data.tables.splits import draw_splits
 
 from .catalogue import Images
@@ -21,8 +17,8 @@ def assign_splits(
 ) -> pa.Array:
     """The split of every image.
 
-    Without official splits all patients are drawn. Where the official ones lack val or test, patients for it
-    are drawn from the official training patients.
+    Without official splits all patients are drawn, by `group`. Where the official ones lack val or test,
+    patients for it are drawn from the official training patients.
 
     Args:
         images: their `split` is set wherever `official` is not empty.
@@ -34,19 +30,26 @@ def assign_splits(
     Raises:
         DataError: a patient is in two official splits, or there are too few to draw from.
     """
-    fractions = {"val": val_fraction, "test": test_fraction}
+    shares = {"val_fraction": val_fraction, "test_fraction": test_fraction}
     if not official:
-        patients = images.patient.unique().to_pylist()
-        drawn = draw_splits(patients, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
-        return _look_up(images.patient, drawn)
+        groups = images.group.unique().to_pylist()
+        _require_enough_groups(groups, images)
+        return _look_up(images.group, draw_splits(groups, **shares, seed=seed))
     require_one_split(images)
-    missing = {name: share for name, share in fractions.items() if name not in official}
+    missing = [name for name in ("val", "test") if name not in official]
     in_train = pc.equal(images.split, "train")
     if not missing or not pc.any(in_train).as_py():
         return images.split
-    training_patients = images.patient.filter(in_train).unique().to_pylist()
-    drawn_splits = _look_up(images.patient, _draw_from_train(training_patients, missing, seed))
-    return pc.if_else(in_train, drawn_splits, images.split)
+    groups = images.group.filter(in_train).unique().to_pylist()
+    if len(groups) < 3:
+        raise DataError(
+            f"{len(groups)} official training patient(s) cannot give some to {' and '.join(missing)}; "
+            "download more of the data set"
+        )
+    drawn = draw_splits(groups, **shares, seed=seed)
+    # Who is drawn for a split that is official stays in training.
+    kept = {group: split if split in missing else "train" for group, split in drawn.items()}
+    return pc.if_else(in_train, _look_up(images.group, kept), images.split)
 
 
 def require_one_split(images: Images) -> None:
@@ -75,29 +78,16 @@ def patients_by_split(patients: pa.Array, splits: pa.Array) -> dict[str, int]:
     return {split: found.get(split, 0) for split in SPLITS}
 
 
-def _draw_from_train(patients: Iterable[str], missing: dict[str, float], seed: int) -> dict[str, str]:
-    """Every patient's place follows from the seed and the patient's own name, as in `draw_splits`."""
-    position = {patient: fold_seed(seed, patient) / 2**63 for patient in patients}
-    ordered = sorted(position, key=lambda patient: (position[patient], patient))
-    if len(ordered) <= len(missing):
+def _require_enough_groups(groups: list[str], images: Images) -> None:
+    patients = pc.count_distinct(images.patient).as_py()
+    if len(groups) < 3 <= patients:
         raise DataError(
-            f"{len(ordered)} official training patient(s) cannot give some to {' and '.join(missing)}; "
-            "download more of the data set"
+            f"the {patients:,} patients may be only {len(groups)} person(s), as they share numbers or "
+            "studies, and cannot be split into train, val and test; give data of at least 3"
         )
-    places = np.array([position[patient] for patient in ordered])
-    drawn = dict.fromkeys(ordered, "train")
-    start, reach = 0, 0.0
-    for name, share in missing.items():
-        reach += share
-        # At least one here, and enough left for the others.
-        end = max(int(np.searchsorted(places, reach)), start + 1)
-        end = min(end, len(ordered) - len(missing) + list(missing).index(name))
-        drawn.update(dict.fromkeys(ordered[start:end], name))
-        start = end
-    return drawn
 
 
-def _look_up(patients: pa.Array, split_of: dict[str, str]) -> pa.Array:
-    encoded = patients.dictionary_encode()
+def _look_up(groups: pa.Array, split_of: dict[str, str]) -> pa.Array:
+    encoded = groups.dictionary_encode()
     names = [split_of.get(patient) for patient in encoded.dictionary.to_pylist()]
     return pa.array(names, pa.string()).take(encoded.indices)

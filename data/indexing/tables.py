@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
-from data.errors import DataError, first_line
+from data.errors import DataError
 
 from .catalogue import MILLISECONDS_PER_DAY, UNDATED
 from .views import normalise_view
@@ -41,7 +41,7 @@ def header_of(path: Path) -> list[str]:
         with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
             return next(csv.reader(file), [])
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read ({first_line(error)}); download it again") from None
+        raise DataError(f"{path} cannot be read ({_kind(error)}); download it again") from None
 
 
 def read_table(path: Path, columns: Sequence[str], *, multiline: bool = False) -> pa.Table:
@@ -70,8 +70,20 @@ def read_table(path: Path, columns: Sequence[str], *, multiline: bool = False) -
             f"{path} lacks one of the columns {', '.join(columns)}; download the official file again"
         ) from None
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read ({first_line(error)}); download it again") from None
+        raise DataError(f"{path} cannot be read ({_kind(error)}); download it again") from None
     return pa.table({name: whole(table[name]) for name in columns})
+
+
+def read_words(path: Path) -> list[str]:
+    """What a list holds, separated by white space.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({_kind(error)}); download it again") from None
 
 
 def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
@@ -104,6 +116,11 @@ def moments(dates: pa.Array, times: pa.Array | None = None) -> NDArray[np.int64]
     if times is not None:
         result = result + _milliseconds_of_day(times)
     return np.where(known, result, UNDATED)
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong, without the message: libraries repeat rows there, which may hold names."""
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
 
 
 def _milliseconds_of_day(times: pa.Array) -> NDArray[np.int64]:

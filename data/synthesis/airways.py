@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from data.errors import DataError
 from data.synthesis.anatomy import Mask, Side, Volume, bounding_box
+from data.synthesis.scan import LUNG_HU
 
 _AIR_HU = -700.0
-_LUNG_HU = -400.0
 _LUMEN_HU = -880.0
 _TRACHEA_MM2 = (40.0, 700.0)
 _TRACHEA_WIDTH_MM = (7.0, 34.0)
@@ -69,7 +69,7 @@ def find_airway(hu: Volume, body: Mask, spacing: float) -> Airway:
         mask[piece.columns, piece.rows, piece.level] |= piece.mask
     carina = _follow_down(hu, chain, mask, spacing)
     mask |= _main_bronchi(hu, mask, carina, spacing)
-    return Airway(mask=_dilate(mask, 1) & (hu < _LUNG_HU), carina=carina)
+    return Airway(mask=_dilate(mask, 1) & (hu < LUNG_HU), carina=carina)
 
 
 def _follow_down(hu: Volume, chain: list[_Piece], mask: Mask, spacing: float) -> NDArray[np.float32]:
@@ -174,7 +174,7 @@ def find_lungs(hu: Volume, body: Mask, airway: Airway, spacing: float) -> Lungs:
     Raises:
         DataError: if there are not two of a plausible size, one on each side.
     """
-    air = body & (hu < _LUNG_HU) & ~_dilate(airway.mask, 1)
+    air = body & (hu < LUNG_HU) & ~_dilate(airway.mask, 1)
     right, left = _two_sides(air, airway, spacing)
     closed = {}
     for name, lung in (("right", right), ("left", left)):

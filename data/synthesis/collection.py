@@ -6,14 +6,11 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
-from data.atomic import write_rows
 from data.config import FINDINGS
 from data.errors import DataError
-from data.files.formats import suffix_of
 from data.parallel import ProcessDiedError, available_cores, in_processes
 from data.synthesis.findings import possible_findings
 from data.synthesis.options import SynthesizeConfig
@@ -22,9 +19,6 @@ from data.synthesis.scenes import render_virtual_patient
 from data.synthesis.thorax import Thorax, make_thorax
 from data.synthesis.volumes import Source, find_volumes, read_volume
 from data.tables.splits import draw_splits
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 _GPU_WORKERS = 4
 _FINE_PIXELS = 256
@@ -65,6 +59,8 @@ class Summary:
     has_splits: bool
     labelled: list[str] = field(default_factory=list)
     segmented: list[str] = field(default_factory=list)
+    private: Path
+    """Names the file of every volume; not to be handed on."""
     skipped: dict[str, str] = field(default_factory=dict)
     """Reason by name of the volume."""
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -76,22 +72,25 @@ def synthesize(config: SynthesizeConfig, *, progress: bool = True) -> Summary:
 
     Args:
         config: what to draw, from where, to where.
-        progress: show a bar over the virtual patients.
+        progress: show bars over headers and virtual patients.
 
     Raises:
         DataError: if there is no volume, none could be used, or the output folder is of something else.
     """
     device = resolve_device(config)
-    sources = find_volumes(config.ct)
-    log.info("%d volume(s) in %s", len(sources), config.ct)
     folder = Folder(config.out, config.format, config.change)
+    sources = find_volumes(
+        config.ct, folder.pseudonyms(), workers=config.workers or available_cores(), progress=progress
+    )
+    log.info("%d volume(s) in %s", len(sources), config.ct)
     folder.claim(config)
     digests = {source.name: source.digest(config.ct) for source in sources}
     done = _finished(folder, digests, config)
-    _write_private(config, sources)
+    _write_private(folder, config, sources, [])
     workers = _workers(config, device)
     jobs = _jobs(sources, digests, done, config, workers)
     outcomes = list(_run(jobs, config, device, workers, progress))
+    _write_private(folder, config, sources, outcomes)
     return _summarise(folder, config, outcomes, sources)
 
 
@@ -129,7 +128,8 @@ def _finished(folder: Folder, digests: Mapping[str, str], config: SynthesizeConf
             if not config.overwrite:
                 raise DataError(
                     f"the volume {record.volume} in {config.ct} is not the one its pairs in {config.out} "
-                    "were made from; name another --out, or replace its pairs with --overwrite"
+                    f"were made from ({PRIVATE} there names its file); name another --out, or replace all "
+                    "pairs with --overwrite"
                 )
             folder.clear()
             folder.claim(config)
@@ -137,15 +137,18 @@ def _finished(folder: Folder, digests: Mapping[str, str], config: SynthesizeConf
     return {(record.volume, record.patient) for record in records}
 
 
-def _write_private(config: SynthesizeConfig, sources: Sequence[Source]) -> None:
-    """Which DICOM series a pseudonym stands for; for the user's eyes, named so that it is not handed on."""
-    lines = [
-        (source.name, source.files[0].parent.relative_to(config.ct).as_posix())
-        for source in sources
-        if suffix_of(source.files[0]) not in (".nii", ".nii.gz")
-    ]
-    if lines:
-        write_rows(config.out / PRIVATE, [("volume", "folder"), *lines])
+def _write_private(
+    folder: Folder, config: SynthesizeConfig, sources: Sequence[Source], outcomes: Sequence[Outcome]
+) -> None:
+    reasons = _skipped(outcomes)
+    folder.write_private(
+        (source.name, source.path(config.ct), reasons.get(source.name, "")) for source in sources
+    )
+
+
+def _skipped(outcomes: Sequence[Outcome]) -> dict[str, str]:
+    """Reasons by names of the volumes, sorted by name."""
+    return dict(sorted((one.volume, one.problem) for one in outcomes if one.problem is not None))
 
 
 def _jobs(
@@ -178,7 +181,8 @@ def _run(
     with tqdm(total=total, desc="rendering", unit="patient", disable=not progress or not jobs) as bar:
         try:
             for _, outcome in in_processes(_run_task, tasks, workers=workers):
-                yield _report(outcome, bar)
+                bar.update(outcome.patients)
+                yield outcome
         except ProcessDiedError as error:
             raise DataError(
                 "a rendering process died, probably of lack of memory; use fewer --workers (what is finished "
@@ -190,27 +194,25 @@ def _run_task(task: tuple[Job, SynthesizeConfig, str]) -> Outcome:
     return run_job(*task)
 
 
-def _report(outcome: Outcome, bar: tqdm) -> Outcome:
-    bar.update(outcome.patients)
-    if outcome.problem is not None:
-        bar.write(f"skipped {outcome.volume}: {outcome.problem}")
-    return outcome
-
-
 def run_job(job: Job, config: SynthesizeConfig, device: str) -> Outcome:
-    """Read a volume, render some of its virtual patients and write them; a bad volume is an outcome."""
+    """Read a volume, render some of its virtual patients and write them; a bad volume is an outcome.
+
+    Raises:
+        DataError: if the output folder cannot be written.
+    """
     count = len(job.patients)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums over threads round differently; with one, every machine agrees
     try:
-        thorax = _load(job.source, config)
+        try:
+            thorax = _load(job.source, config)
+        except DataError as error:
+            return Outcome(volume=job.source.name, patients=count, problem=str(error))
         possible = possible_findings(thorax.anatomy)
         folder = Folder(config.out, config.format, config.change)
         for patient in job.patients:
             pairs = render_virtual_patient(thorax.anatomy, config, possible, job.source.name, patient, device)
             folder.write_patient(job.source.name, patient, job.digest, pairs)
-    except DataError as error:
-        return Outcome(volume=job.source.name, patients=count, problem=str(error))
     finally:
         torch.set_num_threads(threads)
     missing = tuple(name for name in FINDINGS if config.findings.of(name) > 0 and name not in possible)
@@ -225,7 +227,7 @@ def _load(source: Source, config: SynthesizeConfig) -> Thorax:
 def _summarise(
     folder: Folder, config: SynthesizeConfig, outcomes: Sequence[Outcome], sources: Sequence[Source]
 ) -> Summary:
-    skipped = {outcome.volume: outcome.problem for outcome in outcomes if outcome.problem is not None}
+    skipped = _skipped(outcomes)
     wanted = {source.name for source in sources}
     records = [
         record
@@ -233,9 +235,10 @@ def _summarise(
         if record.volume in wanted and record.patient < config.patients_per_volume
     ]
     if not records:
-        name, reason = next(iter(sorted(skipped.items())))
+        name, reason = next(iter(skipped.items()))
         raise DataError(
-            f"none of the {len(sources)} volume(s) in {config.ct} could be used; {name}: {reason}"
+            f"none of the {len(sources)} volume(s) in {config.ct} could be used; {name}: {reason} (the files "
+            f"are named in {config.out / PRIVATE})"
         )
     splits = _splits(records, config)
     manifest = folder.write_manifest((row for record in records for row in record.rows), splits)
@@ -247,7 +250,8 @@ def _summarise(
         has_splits=splits is not None,
         labelled=sorted({outcome.volume for outcome in used if outcome.labelled}),
         segmented=sorted({outcome.volume for outcome in used if not outcome.labelled}),
-        skipped=dict(sorted(skipped.items())),
+        skipped=skipped,
+        private=config.out / PRIVATE,
         left_out={outcome.volume: outcome.missing for outcome in used if outcome.missing},
     )
 

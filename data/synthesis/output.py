@@ -6,16 +6,20 @@ that it is complete. A run that was stopped goes on with the patients that have 
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.atomic import write_rows, write_text
+from data.atomic import remove_parts, whole, write_rows, write_text
 from data.config import Change
 from data.errors import DataError
 from data.files.maps import write_map
@@ -26,8 +30,10 @@ MANIFEST = "manifest.csv"
 PRIVATE = "volumes.private.csv"
 _STATE = ".synthesis"
 _SETTINGS = "settings.json"
-_VERSION = 1
+_VERSION = 2
 """Raise it whenever the same settings give other pixels."""
+_PSEUDONYM = re.compile("ct[0-9]{4,}")
+_PRIVATE_HEAD = ("volume", "path", "reason")
 _ROLES = ("baseline", "followup", "target", "target_baseline")
 _NIFTI_NAMES: Mapping[str, str] = {
     "baseline": "prior",
@@ -84,17 +90,26 @@ class Folder:
     def claim(self, config: SynthesizeConfig) -> None:
         """Take the folder for these settings.
 
+        A run that made nothing does not keep others out.
+
         Raises:
-            DataError: if it holds pairs of other settings, or anything else.
+            DataError: if it holds pairs of other settings, or anything else, or cannot be written.
         """
+        with _writing(self.path):
+            self._claim(config)
+
+    def _claim(self, config: SynthesizeConfig) -> None:
         file = self.path / _STATE / _SETTINGS
         settings = json.dumps({"version": _VERSION, **config.settings()}, indent=1, sort_keys=True)
         if self.path.exists() and not self.path.is_dir():
             raise DataError(f"--out {self.path} is a file; name a folder")
         if file.exists():
-            if file.read_text() == settings:
+            remove_parts(self.path)
+            remove_parts(file.parent)
+            if file.read_text(errors="replace") == settings:
                 return
-            if not config.overwrite:
+            is_bare = {entry.name for entry in self.path.iterdir()} <= {_STATE, PRIVATE}
+            if not config.overwrite and not is_bare:
                 raise DataError(
                     f"--out {self.path} holds pairs of other settings; name another folder, repeat the "
                     "settings (they are in .synthesis/settings.json), or replace its pairs with --overwrite"
@@ -106,7 +121,15 @@ class Folder:
         write_text(file, settings)
 
     def clear(self) -> None:
-        """Remove what earlier runs wrote, and nothing else."""
+        """Remove what earlier runs wrote, and nothing else.
+
+        Raises:
+            DataError: if it cannot be removed.
+        """
+        with _writing(self.path):
+            self._clear()
+
+    def _clear(self) -> None:
         for record in self.records():
             for row in record.rows:
                 for role in _ROLES:
@@ -118,16 +141,48 @@ class Folder:
         shutil.rmtree(self.path / _STATE, ignore_errors=True)
 
     def records(self) -> list[Record]:
-        """The finished patients, sorted by name."""
-        records = []
-        for file in sorted((self.path / _STATE).glob("*.done.json")):
-            content = json.loads(file.read_text())
-            rows = tuple(Row(**row) for row in content.pop("rows"))
-            records.append(Record(**content, rows=rows))
-        return records
+        """The finished patients, sorted by name; one whose record is damaged is not finished."""
+        read = [_read_record(file) for file in sorted((self.path / _STATE).glob("*.done.json"))]
+        return [record for record in read if record is not None]
+
+    def pseudonyms(self) -> dict[str, str]:
+        """Names given to volumes by earlier runs, by path and by digest.
+
+        The digests are those of the records: where volumes.private.csv was taken away, as it is before the
+        pairs are handed on, finished volumes still keep their names.
+        """
+        by_digest = {record.digest: record.volume for record in self.records()}
+        try:
+            with (self.path / PRIVATE).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+                lines = [line for line in csv.reader(file) if len(line) == len(_PRIVATE_HEAD)]
+        except (OSError, csv.Error):
+            return by_digest
+        return by_digest | {path: name for name, path, _ in lines if _PSEUDONYM.fullmatch(name)}
+
+    def write_private(self, volumes: Iterable[tuple[str, str, str]]) -> None:
+        """Which file a pseudonym stands for, and why it was skipped; for its owner's eyes only.
+
+        Args:
+            volumes: name, path and reason, empty where there is none.
+
+        Raises:
+            DataError: if it cannot be written.
+        """
+        with whole(self.path / PRIVATE) as part:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+                csv.writer(file, lineterminator="\n").writerows([_PRIVATE_HEAD, *volumes])
 
     def write_patient(self, volume: str, patient: int, digest: str, pairs: Pairs) -> None:
-        """Store all pairs of a virtual patient; they count as written when the last of them is."""
+        """Store all pairs of a virtual patient; they count as written when the last of them is.
+
+        Raises:
+            DataError: if they cannot be written.
+        """
+        with _writing(self.path):
+            self._write_patient(volume, patient, digest, pairs)
+
+    def _write_patient(self, volume: str, patient: int, digest: str, pairs: Pairs) -> None:
         name = patient_name(volume, patient)
         rows = [self._row(name, pair, findings) for pair, findings in enumerate(pairs.findings)]
         staging = self.path / _STATE / f"{name}.part"
@@ -171,6 +226,31 @@ class Folder:
         lines = ([*astuple(row), *([splits[row.patient_id]] if splits is not None else [])] for row in rows)
         write_rows(path, [names, *lines])
         return path
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Whatever the system has against writing there becomes one line."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"--out {path} cannot be written ({error.strerror or type(error).__name__}); make room or name "
+            "another folder"
+        ) from error
+
+
+def _read_record(file: Path) -> Record | None:
+    """A finished patient; None where the file does not say so."""
+    try:
+        content = json.loads(file.read_text())
+        rows = tuple(Row(**row) for row in content.pop("rows"))
+        record = Record(**content, rows=rows)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return None
+    texts = [record.volume, record.digest, *(value for row in rows for value in astuple(row))]
+    is_sound = isinstance(record.patient, int) and all(isinstance(text, str) for text in texts)
+    return record if is_sound else None
 
 
 def _remove_empty(folder: Path, root: Path) -> None:

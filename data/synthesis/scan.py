@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from data.synthesis.anatomy import Mask, Volume
 
 AIR_HU = -1000.0
+LUNG_HU = -400.0
+"""Lung is darker than this, everything around it brighter."""
 BONES = ("rib_", "vertebrae_", "sternum", "costal_cartilages", "clavicula_", "scapula_", "humerus_")
 """How the names of bony structures begin."""
 _BLOOD_HU = 50.0

@@ -20,10 +20,9 @@ from data.synthesis.mediastinum import (
     heart_region,
     hilar_region,
 )
-from data.synthesis.scan import bone_mask
+from data.synthesis.scan import LUNG_HU, bone_mask
 from data.synthesis.totalsegmentator import NAMES
 
-_LUNG_HU = -400.0
 _FEW_BONES = 0.3
 
 
@@ -117,7 +116,7 @@ def _known_lungs(hu: Volume, labels: NDArray[np.uint8], spacing: float) -> Lungs
     }
     lungs = Lungs(right=masks["right"], left=masks["left"])
     for side, mask in masks.items():
-        if np.median(hu[mask]) > _LUNG_HU:
+        if np.median(hu[mask]) > LUNG_HU:
             raise DataError(f"the label map's {side} lung holds no air")
     middle = {side: float(np.flatnonzero(mask.any(axis=(1, 2))).mean()) for side, mask in masks.items()}
     if middle["right"] > middle["left"]:

@@ -7,7 +7,7 @@ removed, by their study; neither leaves this module.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import DataError
+from data.files.quiet import quiet
+from data.parallel import ProcessDiedError, in_processes
 
 _TAGS = (
-    "SOPClassUID",
+    "SOPInstanceUID",
     "Modality",
     "PatientID",
     "StudyInstanceUID",
@@ -36,6 +38,8 @@ _AXIAL_COSINE = 0.94
 _GAP_SHARE = 0.1
 _GAP_MM = 0.2
 _TILT_DEGREES = 1.0
+_CHUNK = 128
+_WORTH_A_POOL = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,7 @@ class Series:
 @dataclass(frozen=True, kw_only=True)
 class _Slice:
     file: Path
+    instance: str
     patient: str
     series: str
     localizer: bool
@@ -59,11 +64,20 @@ class _Slice:
     position: tuple[float, ...]
 
 
-def find_series(files: Iterable[Path]) -> list[Series]:
-    """One CT series for every patient, in the order of their first files."""
+def find_series(files: Sequence[Path], *, workers: int = 1, progress: bool = False) -> list[Series]:
+    """One CT series for every patient, in the order of their first files.
+
+    Args:
+        files: whatever may be DICOM.
+        workers: processes that read headers.
+        progress: show a bar over the files.
+
+    Raises:
+        DataError: if a process died.
+    """
     patients: dict[str, dict[str, list[_Slice]]] = {}
-    for file in files:
-        if (found := _read_header(file)) is not None and not found.localizer:
+    for found in _read_headers(files, workers, progress):
+        if not found.localizer:
             patients.setdefault(found.patient, {}).setdefault(found.series, []).append(found)
     chosen = []
     for series in patients.values():
@@ -72,16 +86,44 @@ def find_series(files: Iterable[Path]) -> list[Series]:
     return sorted(chosen, key=lambda one: min(one.files))
 
 
+def _read_headers(files: Sequence[Path], workers: int, progress: bool) -> list[_Slice]:
+    """The CT images among the files, in their order."""
+    from tqdm import tqdm
+
+    chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+    # For a few files, starting processes takes longer than reading.
+    workers = 1 if len(files) < _WORTH_A_POOL else workers
+    read: dict[int, list[_Slice]] = {}
+    with tqdm(total=len(files), desc="headers", unit="file", disable=not progress or not files) as bar:
+        try:
+            for number, slices in in_processes(_read_chunk, chunks, workers=workers):
+                bar.update(len(chunks[number]))
+                read[number] = slices
+        except ProcessDiedError as error:
+            raise DataError(
+                "a process that read headers died, probably of lack of memory; use fewer --workers"
+            ) from error
+    return [one for number in range(len(chunks)) for one in read[number]]
+
+
+def _read_chunk(files: Sequence[Path]) -> list[_Slice]:
+    with quiet():
+        return [found for file in files if (found := _read_header(file)) is not None]
+
+
 def _read_header(file: Path) -> _Slice | None:
     """What tells slices apart; None for a file that is no CT image."""
     import pydicom
 
     try:
+        if not file.is_file():  # to open a pipe would wait for ever
+            return None
         header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
         if header.get("Modality") != "CT" or "Rows" not in header:
             return None
         return _Slice(
             file=file,
+            instance=str(header.get("SOPInstanceUID") or file),
             patient=str(header.get("PatientID") or header.get("StudyInstanceUID") or ""),
             series=str(header.get("SeriesInstanceUID") or ""),
             localizer="LOCALIZER" in (header.get("ImageType") or ()),
@@ -101,6 +143,10 @@ def _numbers(values: Any) -> tuple[float, ...]:
 
 def _check(slices: Sequence[_Slice]) -> Series:
     """Sort the slices from the feet to the head; name what keeps them from being a volume."""
+    by_instance: dict[str, _Slice] = {}
+    for one in slices:
+        by_instance.setdefault(one.instance, one)
+    slices = list(by_instance.values())  # an export that was made twice holds everything twice
     first = slices[0]
     files = tuple(sorted(one.file for one in slices))
     if any(one.frames > 1 for one in slices):

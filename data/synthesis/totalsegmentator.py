@@ -7,11 +7,14 @@ Radiology: Artificial Intelligence 5(5), 2023 (version 1, 104 structures), and t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
+
+from data.synthesis.scan import LUNG_HU
 
 _LOBES = (
     "lung_upper_lobe_left",
@@ -82,7 +85,7 @@ MERGED: Mapping[str, str] = {
 }
 """Structures of version 1 that are part of one of version 2. Others that only version 1 has are left out."""
 
-_LUNG_HU = -400.0
+_NUMBER = re.compile("[0-9]{1,5}")
 
 
 def canonical(name: str) -> str | None:
@@ -110,7 +113,7 @@ def table_of_attenuation(labels: NDArray[np.generic], hu: NDArray[np.float32]) -
     for version in (2, 1):
         lobes = [label for label, name in TABLES[version].items() if name in _LOBES]
         inside = [hu[labels == label] for label in lobes]
-        if all(values.size and np.median(values) < _LUNG_HU for values in inside):
+        if all(values.size and np.median(values) < LUNG_HU for values in inside):
             return TABLES[version]
     return None
 
@@ -122,7 +125,10 @@ def table_in_header(extensions: Sequence[bytes]) -> Mapping[int, str] | None:
             root = ElementTree.fromstring(content.strip(b"\0 \n"))
         except ElementTree.ParseError:
             continue
-        table = {int(label.get("Key", "0")): (label.text or "").strip() for label in root.iter("Label")}
+        entries = {label.get("Key", "0"): (label.text or "").strip() for label in root.iter("Label")}
+        if not all(_NUMBER.fullmatch(key) for key in entries):
+            continue  # a table of something else
+        table = {int(key): name for key, name in entries.items()}
         table.pop(0, None)
         if table:
             return table

@@ -6,17 +6,20 @@
   `segmentations.nii.gz`, `labels.nii.gz` or `*_seg.nii.gz` of all.
 - Folders of DICOM files: see `data.synthesis.series`.
 
-A volume is a patient. A case is called like its folder, a DICOM series `ct0001` and so on: no name, number or
-date of a DICOM file is kept.
+Links to folders are followed, and every folder is read once.
+
+A volume is a patient. It is called `ct0001` and so on, in the order of the paths, and keeps that name when
+others are added later: folders and files are often named after patients, so no name of them is kept, nor any
+name, number or date within a DICOM file.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +27,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import DataError, first_line
+from data.errors import DataError
 from data.files.formats import stem_of, suffix_of
+from data.files.quiet import quiet
 from data.synthesis.anatomy import Volume
+from data.synthesis.scan import LUNG_HU
 from data.synthesis.series import find_series, read_series
 from data.synthesis.totalsegmentator import (
     NAMES,
@@ -39,28 +44,41 @@ from data.synthesis.totalsegmentator import (
 _NIFTI = (".nii", ".nii.gz")
 _LABEL_STEMS = ("segmentations", "labels")
 _LABEL_FOLDER = "segmentations"
-_LUNG_HU = -500.0
 _MOST_OBLIQUE_DEGREES = 20.0
 _LEAST_MM = 100.0
+_CT = "the CT"
+_LABEL_MAP = "its label map"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """Where one CT lies."""
 
-    name: str
-    """Pseudonym of the patient, safe in file names."""
     files: tuple[Path, ...]
     """One NIfTI file, or the slices of a DICOM series from the feet to the head."""
+    name: str = ""
+    """Pseudonym of the patient, which `find_volumes` gives."""
     labels: tuple[Path, ...] = ()
     """Label maps: one of all structures, or one for each."""
     problem: str | None = None
     """Why it cannot be read, where that shows without reading it."""
 
+    def path(self, root: Path) -> str:
+        """Its first file, relative to the folder of all volumes."""
+        return min(self.files).relative_to(root).as_posix()
+
     def digest(self, root: Path) -> str:
-        """Fingerprint of the names and sizes of its files, to notice that a volume is another one."""
-        parts = [f"{path.relative_to(root)}:{path.stat().st_size}" for path in (*self.files, *self.labels)]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        """Fingerprint of names, sizes and times of its files, to notice that a volume is another one."""
+        parts = [f"{path.relative_to(root)}:{_stamp(path)}" for path in (*self.files, *self.labels)]
+        return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def _stamp(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError:  # a link to nowhere; reading it says so
+        return "missing"
+    return f"{state.st_size}:{state.st_mtime_ns}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +92,16 @@ class Scan:
     """Structures, numbered as `totalsegmentator.NAMES` says."""
 
 
-def find_volumes(root: Path) -> list[Source]:
+def find_volumes(
+    root: Path, known: Mapping[str, str] | None = None, *, workers: int = 1, progress: bool = False
+) -> list[Source]:
     """Every CT below a folder, sorted by name.
+
+    Args:
+        root: the folder.
+        known: names given before, by `Source.path` or `Source.digest`; other volumes get free numbers.
+        workers: processes that read the headers of DICOM files.
+        progress: show a bar over the headers.
 
     Raises:
         DataError: if the folder is missing or holds none.
@@ -84,46 +110,69 @@ def find_volumes(root: Path) -> list[Source]:
         raise DataError(f"{root} is no folder; give one of CT volumes (NIfTI or DICOM)")
     sources: list[Source] = []
     others: list[Path] = []
-    for place, folders, names in os.walk(root):
-        folder = Path(place)
-        folders[:] = sorted(name for name in folders if name != _LABEL_FOLDER and not name.startswith("."))
-        files = [folder / name for name in sorted(names) if not name.startswith(".")]
-        volumes = [file for file in files if suffix_of(file) in _NIFTI]
-        sources += _of_folder(folder, volumes, files_directly=folder == root)
+    for folder, files in _walk(root):
+        sources += _of_folder(
+            [file for file in files if suffix_of(file) in _NIFTI], files_directly=folder == root
+        )
         others += [file for file in files if suffix_of(file) not in _NIFTI]
-    sources = _unique(sources, root)
-    taken = {source.name for source in sources}
-    numbers = (f"ct{number:04d}" for number in range(1, 10_000_000))
-    free = (name for name in numbers if name not in taken)
-    for series, name in zip(find_series(others), free, strict=False):
-        sources.append(Source(name=name, files=series.files, problem=series.problem))
+    for series in find_series(others, workers=workers, progress=progress):
+        sources.append(Source(files=series.files, problem=series.problem))
     if not sources:
         raise DataError(
             f"{root} holds no CT; put NIfTI volumes (NAME.nii.gz or CASE/ct.nii.gz) or DICOM series there"
         )
-    return sorted(sources, key=lambda source: source.name)
+    return _named(sources, root, known or {})
 
 
-def _of_folder(folder: Path, files: Sequence[Path], files_directly: bool) -> list[Source]:
+def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Every folder with its files; linked ones last, so that a link added later renames no path."""
+    seen: set[str] = set()
+    waiting = [root]
+    while waiting:
+        for place, folders, names in os.walk(waiting.pop(0)):
+            folder, real = Path(place), os.path.realpath(place)
+            folders[:] = sorted(
+                name for name in folders if name != _LABEL_FOLDER and not name.startswith(".")
+            )
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            waiting += [folder / name for name in folders if (folder / name).is_symlink()]
+            yield folder, [folder / name for name in sorted(names) if not name.startswith(".")]
+
+
+def _named(sources: Sequence[Source], root: Path, known: Mapping[str, str]) -> list[Source]:
+    taken = set(known.values())
+    free = (name for name in map("ct{:04d}".format, itertools.count(1)) if name not in taken)
+    named: dict[str, Source] = {}
+    for source in sorted(sources, key=lambda one: one.path(root)):
+        name = known.get(source.path(root)) or known.get(source.digest(root))
+        if name is None or name in named:
+            name = next(free)
+        named[name] = replace(source, name=name)
+    return [named[name] for name in sorted(named)]
+
+
+def _of_folder(files: Sequence[Path], files_directly: bool) -> list[Source]:
     """The volumes among the NIfTI files of one folder."""
     volumes = [file for file in files if not _is_label_map(file)]
-    named = [file for file in volumes if stem_of(file) == "ct"]
+    cases = [file for file in volumes if stem_of(file) == "ct"]
     if not volumes:
         return []
-    if named or (not files_directly and len(volumes) == 1):
-        [volume, *_] = named or volumes
-        return [Source(name=_safe(folder.resolve().name), files=(volume,), labels=_labels_of(volume, files))]
+    if cases or (not files_directly and len(volumes) == 1):
+        [volume, *_] = cases or volumes
+        return [Source(files=(volume,), labels=_labels_of(volume, files))]
     if files_directly:
         return [
             Source(
-                name=_safe(stem_of(file)),
                 files=(file,),
                 labels=tuple(other for other in files if stem_of(other) == f"{stem_of(file)}_seg"),
             )
             for file in volumes
         ]
     problem = f"the folder holds {len(volumes)} NIfTI volumes; name the CT of the case ct.nii.gz"
-    return [Source(name=_safe(folder.name), files=tuple(volumes), problem=problem)]
+    return [Source(files=tuple(volumes), problem=problem)]
 
 
 def _is_label_map(file: Path) -> bool:
@@ -138,69 +187,61 @@ def _labels_of(volume: Path, files: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(file for file in files if _is_label_map(file))[:1]
 
 
-def _safe(name: str) -> str:
-    """A name without what separates names in the files written, or what a file system refuses."""
-    return re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-") or "case"
-
-
-def _unique(sources: Sequence[Source], root: Path) -> list[Source]:
-    """Names that occur twice are told apart by the folders above them, or by a number at last."""
-    count = Counter(source.name for source in sources)
-    long = [
-        source.name
-        if count[source.name] == 1
-        else _safe(f"{source.files[0].parent.relative_to(root).as_posix()}-{source.name}")
-        for source in sources
-    ]
-    seen: Counter[str] = Counter()
-    unique = []
-    for source, name in zip(sources, long, strict=True):
-        seen[name] += 1
-        unique.append(replace(source, name=name if seen[name] == 1 else f"{name}-{seen[name]}"))
-    return unique
-
-
 def read_volume(source: Source) -> Scan:
     """Read a CT and its label map.
 
     Raises:
-        DataError: what is wrong with it, without naming it.
+        DataError: what is wrong with it, without naming it or its files.
     """
     if source.problem is not None:
         raise DataError(source.problem)
-    image = _load(source.files[0]) if suffix_of(source.files[0]) in _NIFTI else read_series(source.files)
+    with quiet():
+        return _read(source)
+
+
+def _read(source: Source) -> Scan:
+    is_nifti = suffix_of(source.files[0]) in _NIFTI
+    image = _load(source.files[0], _CT) if is_nifti else read_series(source.files)
     _require_upright(image)
-    canonical_image = _canonical(image)
-    try:
+    with _decoding(_CT):
+        canonical_image = _canonical(image)
         hu = np.asarray(canonical_image.dataobj, dtype=np.float32)
-    except Exception as error:  # a truncated or damaged file, in whatever way the decoder says so
-        raise DataError(f"the CT cannot be read ({first_line(error)})") from error
     hu = np.nan_to_num(hu.reshape(hu.shape[:3]), nan=-1000.0)
     x, y, z = (float(size) for size in np.linalg.norm(canonical_image.affine[:3, :3], axis=0))
     voxel = (x, y, z)
     extent = [count * size for count, size in zip(hu.shape, voxel, strict=True)]
     if min(extent) < _LEAST_MM:
         raise DataError(f"it measures {' x '.join(f'{mm:.0f}' for mm in extent)} mm; that is no chest")
-    if hu.min() > _LUNG_HU:
+    if hu.min() > LUNG_HU:
         raise DataError(f"its smallest value is {hu.min():.0f}; store Hounsfield units")
     labels = _read_labels(source.labels, canonical_image, hu) if source.labels else None
     # Canonical axes point right, front, head; ours point left, so that columns of a film follow x.
     return Scan(hu=hu[::-1], voxel=voxel, labels=None if labels is None else labels[::-1])
 
 
-def _load(path: Path) -> Any:
+@contextmanager
+def _decoding(what: str) -> Iterator[None]:
+    """Whatever a damaged file makes its decoder raise is a DataError; its text may name the file."""
+    try:
+        yield
+    except Exception as error:
+        raise DataError(
+            f"{what} cannot be read ({type(error).__name__}); replace it with an intact one"
+        ) from None
+
+
+def _load(path: Path, what: str) -> Any:
     import nibabel
 
-    try:
+    with _decoding(what):
         image = nibabel.load(path)
-    except Exception as error:
-        raise DataError(f"{path.name} cannot be read ({first_line(error)})") from error
     if image.ndim < 3 or any(length != 1 for length in image.shape[3:]):
-        raise DataError(f"{path.name} has the shape {image.shape}; store one volume of three axes")
+        raise DataError(f"{what} has the shape {image.shape}; store one volume of three axes")
     return image
 
 
 def _canonical(image: Any) -> Any:
+    """The image with its axes to the patient's right, front and head; turning them reads the voxels."""
     import nibabel
 
     return nibabel.as_closest_canonical(image)
@@ -226,31 +267,33 @@ def _read_labels(paths: Sequence[Path], ct: Any, hu: Volume) -> NDArray[np.uint8
     labels = np.zeros(hu.shape, dtype=np.uint8)
     for path in paths:
         if (name := canonical(stem_of(path))) is not None:
-            labels[_labels_on_grid(path, ct) > 0] = NAMES[name]
+            labels[_labels_on_grid(path, ct, f"its label map {path.name}") > 0] = NAMES[name]
     return labels
 
 
 def _multilabel(path: Path, ct: Any, hu: Volume) -> NDArray[np.uint8]:
-    labels = _labels_on_grid(path, ct)
+    labels = _labels_on_grid(path, ct, _LABEL_MAP)
     if labels.min() < 0 or labels.max() > np.iinfo(np.uint16).max:
-        raise DataError(f"{path.name} holds {labels.min():.0f} to {labels.max():.0f}; that is no label map")
-    table: Mapping[int, str] | None
-    table = table_in_header([extension.get_content() for extension in _load(path).header.extensions])
+        raise DataError(f"{_LABEL_MAP} holds {labels.min():.0f} to {labels.max():.0f}; those are no labels")
+    extensions = _load(path, _LABEL_MAP).header.extensions
+    table: Mapping[int, str] | None = table_in_header([extension.get_content() for extension in extensions])
     table = table or table_of_attenuation(labels, hu)
     if table is None:
         raise DataError(
-            f"the labels of {path.name} are not numbered as TotalSegmentator's; give one file for each "
-            "structure in a folder segmentations, or remove it to have the CT segmented"
+            f"{_LABEL_MAP} is not numbered as TotalSegmentator's; give one file for each structure in a "
+            "folder segmentations, or remove it to have the CT segmented"
         )
     return translate(labels, table)
 
 
-def _labels_on_grid(path: Path, ct: Any) -> NDArray[Any]:
-    image = _canonical(_load(path))
+def _labels_on_grid(path: Path, ct: Any, what: str) -> NDArray[Any]:
+    loaded = _load(path, what)
+    with _decoding(what):
+        image = _canonical(loaded)
+        labels: NDArray[Any] = np.asanyarray(image.dataobj)
+        finite = bool(np.isfinite(labels).all())
     if image.shape[:3] != ct.shape[:3] or not np.allclose(image.affine, ct.affine, atol=0.5):
-        raise DataError(f"{path.name} lies on another grid than the CT; resample it to the CT's")
-    try:
-        labels: NDArray[Any] = np.asanyarray(image.dataobj).reshape(ct.shape[:3])
-    except Exception as error:
-        raise DataError(f"{path.name} cannot be read ({first_line(error)})") from error
-    return labels
+        raise DataError(f"{what} lies on another grid than the CT; resample it to the CT's")
+    if not finite:
+        raise DataError(f"{what} holds values that are no numbers; store labels as integers")
+    return labels.reshape(ct.shape[:3])

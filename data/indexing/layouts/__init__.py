@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from data.errors import DataError
 from data.indexing.catalogue import Catalogue, Source
+from data.indexing.files import list_names
 
 from . import chexpert, dicom_tree, mimic, nested, nih, padchest, vindr
 
@@ -22,6 +23,8 @@ class Layout(NamedTuple):
     """What says that a folder is one."""
     find: Callable[[Path], bool]
     read: Callable[[Source], Catalogue]
+    private: str = ""
+    """Whose names may be real, so that pseudonyms replace them, by a key; empty for published data sets."""
 
 
 PUBLISHED: dict[str, Layout] = {
@@ -34,8 +37,8 @@ PUBLISHED: dict[str, Layout] = {
 }
 # Told by the files themselves, so only asked where no official table is found, in this order.
 TREES: dict[str, Layout] = {
-    "nested": Layout(nested.LOOKED_FOR, nested.find, nested.read),
-    "dicom": Layout(dicom_tree.LOOKED_FOR, dicom_tree.find, dicom_tree.read),
+    "nested": Layout(nested.LOOKED_FOR, nested.find, nested.read, "cases"),
+    "dicom": Layout(dicom_tree.LOOKED_FOR, dicom_tree.find, dicom_tree.read, "patients of DICOM files"),
 }
 LAYOUTS: dict[str, Layout] = {**PUBLISHED, **TREES}
 
@@ -44,10 +47,11 @@ def choose_layout(root: Path, name: str) -> str:
     """The layout called `name`, or for `auto` the one that `root` has.
 
     Raises:
-        DataError: `root` does not have the layout, has several or none.
+        DataError: `root` cannot be listed, does not have the layout, has several or none.
     """
     if not root.is_dir():
         raise DataError(f"{root} is no folder; give the folder of the data set")
+    list_names(root)
     if name != "auto":
         if not LAYOUTS[name].find(root):
             raise DataError(f"{root} does not look like {name}: it lacks {LAYOUTS[name].looked_for}")

@@ -12,6 +12,7 @@ import pyarrow as pa
 from data.errors import DataError
 from data.files.formats import DICOM_SUFFIXES
 from data.indexing.catalogue import Catalogue, Images, Source, no_splits
+from data.indexing.groups import groups_of, notes_on
 from data.indexing.headers import Header, looks_like_dicom, read_headers
 
 LOOKED_FOR = "any DICOM file at any depth"
@@ -46,10 +47,14 @@ def read(source: Source) -> Catalogue:
             kept.append(os.fsencode(relative))  # names in an archive's export need not be UTF-8
         else:
             refused.append((relative, header))
-    catalogue = Catalogue(
-        images=_images(headers, kept), namespace="dicom", dated=True, checked=True, refused_files=refused
-    )
-    catalogue.refused.update(reason for _, reason in refused)
+    numbers = pa.array([header.number for header in headers], pa.string())
+    images = _images(headers, kept, numbers)
+    catalogue = Catalogue(images=images, namespace="dicom", dated=True, checked=True)
+    for path, reason in refused:
+        catalogue.refuse(path, reason)
+    catalogue.notes += notes_on(images.patient, numbers, images.study)
+    if outside := _count_outside(paths, source.root):
+        catalogue.notes.append(f"{outside:,} files lie outside ROOT, where links lead")
     if not headers:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in catalogue.refused.most_common())
         raise DataError(f"{source.root} holds no radiograph ({reasons}); name another folder")
@@ -80,7 +85,24 @@ def files_below(root: Path, out: Path | None = None, unreadable: list[str] | Non
         yield from (os.path.join(folder, name) for name in sorted(names) if not name.startswith("."))  # noqa: PTH118
 
 
-def _images(headers: list[Header], paths: list[bytes]) -> Images:
+def _count_outside(paths: list[str], root: Path) -> int:
+    """How many files lie elsewhere than below `root`, because they or folders on the way are links."""
+    inside: dict[str, bool] = {}
+    real_root = Path(os.path.realpath(root))
+
+    def is_inside(path: str) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(real_root)
+
+    count = 0
+    for path in paths:
+        folder = os.path.dirname(path)  # noqa: PTH120  (a Path a file is slow)
+        if folder not in inside:
+            inside[folder] = is_inside(folder)
+        count += not (is_inside(path) if os.path.islink(path) else inside[folder])  # noqa: PTH114
+    return count
+
+
+def _images(headers: list[Header], paths: list[bytes], numbers: pa.Array) -> Images:
     # Images of a study in the order of acquisition, raw detector data behind what is meant to be looked at.
     order = sorted(range(len(headers)), key=lambda row: headers[row].order)
     rank = np.empty(len(headers), np.int64)
@@ -95,4 +117,5 @@ def _images(headers: list[Header], paths: list[bytes]) -> Images:
         moment=np.array([header.moment for header in headers], np.int64),
         rank=rank,
         split=no_splits(len(headers)),
+        group=groups_of(numbers, columns["study"]),
     )

@@ -117,8 +117,7 @@ def _describe_by_headers(catalogue: Catalogue, source: Source) -> None:
             views[row], images.moment[row] = header.view, header.moment
         else:
             keep[row] = False
-            catalogue.refused[header] += 1
-            catalogue.refused_files.append((path, header))
+            catalogue.refuse(path, header)
     images.view = pa.array(views, pa.string())
     catalogue.select(np.flatnonzero(keep))
 

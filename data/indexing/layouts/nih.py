@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from data.errors import DataError
 from data.indexing.catalogue import Catalogue, Images, Source, constant, no_splits
 from data.indexing.files import locate
-from data.indexing.tables import find_table, numbers_in, read_table, views_of
+from data.indexing.tables import find_table, numbers_in, read_table, read_words, views_of
 
 LOOKED_FOR = "Data_Entry_2017*.csv"
 _LISTS = {"train": "train_val_list.txt", "test": "test_list.txt"}
@@ -56,7 +56,7 @@ def read(source: Source) -> Catalogue:
         if split not in present:
             raise DataError(f"{path} is missing while the other official list is there; download it too")
     for split, path in lists.items():
-        listed = pa.array(path.read_text(encoding="utf-8").split(), pa.string())
+        listed = pa.array(read_words(path), pa.string())
         images.split = pc.if_else(pc.is_in(names, value_set=listed), split, images.split)
     catalogue.official_splits = frozenset(lists)
     return catalogue

@@ -7,18 +7,27 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import gdcm
+import imagecodecs
 import nibabel
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     JPEGLSNearLossless,
     RLELossless,
@@ -26,20 +35,46 @@ from pydicom.uid import (
 
 ROOT = Path(__file__).parents[3]
 CR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.1"
-GDCM_SYNTAXES = {
-    "JPEG": gdcm.TransferSyntax.JPEGBaselineProcess1,
-    "JPEGLossless": gdcm.TransferSyntax.JPEGLosslessProcess14,
-    "JPEGLosslessSV1": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
-}
 PYDICOM_SYNTAXES = {
     "Explicit": ExplicitVRLittleEndian,
     "Implicit": ImplicitVRLittleEndian,
     "Deflated": DeflatedExplicitVRLittleEndian,
     "RLE": RLELossless,
-    "JPEG2000": JPEG2000Lossless,
-    "JPEGLS": JPEGLSLossless,
-    "JPEGLSNear": JPEGLSNearLossless,
 }
+
+
+def _lossless_jpeg(pixels: np.ndarray, bits: int, predictor: int = 1) -> bytes:
+    return imagecodecs.jpeg8_encode(pixels, lossless=True, predictor=predictor, bitspersample=bits)
+
+
+FRAME_SYNTAXES = {
+    "JPEG": (JPEGBaseline8Bit, lambda pixels, _: imagecodecs.jpeg8_encode(pixels, level=95)),
+    "JPEGExtended": (
+        JPEGExtended12Bit,
+        lambda pixels, bits: imagecodecs.jpeg8_encode(pixels, level=100, bitspersample=bits),
+    ),
+    "JPEGLossless": (JPEGLossless, lambda pixels, bits: _lossless_jpeg(pixels, bits, 7)),
+    "JPEGLosslessSV1": (JPEGLosslessSV1, _lossless_jpeg),
+    "JPEGLS": (JPEGLSLossless, lambda pixels, _: imagecodecs.jpegls_encode(pixels)),
+    "JPEGLSNear": (JPEGLSNearLossless, lambda pixels, _: imagecodecs.jpegls_encode(pixels, level=2)),
+    "JPEG2000": (
+        JPEG2000Lossless,
+        lambda pixels, bits: imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", bitspersample=bits),
+    ),
+    "JPEG2000Lossy": (
+        JPEG2000,
+        lambda pixels, bits: imagecodecs.jpeg2k_encode(
+            pixels, codecformat="j2k", bitspersample=bits, level=60, reversible=False
+        ),
+    ),
+    "HTJ2KLossless": (HTJ2KLossless, lambda pixels, _: imagecodecs.htj2k_encode(pixels)),
+    "HTJ2KLosslessRPCL": (
+        HTJ2KLosslessRPCL,
+        lambda pixels, _: imagecodecs.htj2k_encode(pixels, tlm=True, tilepart=1),
+    ),
+    "HTJ2K": (HTJ2K, lambda pixels, _: imagecodecs.htj2k_encode(pixels, level=1e-4, reversible=False)),
+}
+"""Transfer syntaxes of compressed frames, and their encoders: of pixels of so many bits."""
 
 
 def waves(bits: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -67,26 +102,36 @@ def dicom(pixels: np.ndarray, bits: int, **attributes: object) -> Dataset:
 
 
 def save_dicom(path: Path, dataset: Dataset, syntax: str = "Explicit") -> Path:
-    """Save a data set in one of `PYDICOM_SYNTAXES` or `GDCM_SYNTAXES`."""
-    if syntax in GDCM_SYNTAXES:
-        dataset.save_as(path, enforce_file_format=True)
-        reader = gdcm.ImageReader()
-        reader.SetFileName(str(path))
-        change, writer = gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
-        assert reader.Read()
-        change.SetTransferSyntax(gdcm.TransferSyntax(GDCM_SYNTAXES[syntax]))
-        change.SetInput(reader.GetImage())
-        assert change.Change()
-        writer.SetFileName(str(path))
-        writer.SetFile(reader.GetFile())
-        writer.SetImage(change.GetOutput())
-        assert writer.Write()
-        return path
+    """Save a data set in one of `PYDICOM_SYNTAXES` or `FRAME_SYNTAXES`."""
+    if syntax in FRAME_SYNTAXES:
+        uid, encode = FRAME_SYNTAXES[syntax]
+        return save_frame(path, dataset, uid, encode(_frame_pixels(dataset, syntax), _frame_bits(dataset)))
     uid = PYDICOM_SYNTAXES[syntax]
     if uid.is_encapsulated:
-        dataset.compress(uid, **({"jls_error": 2} if syntax == "JPEGLSNear" else {}))
+        dataset.compress(uid)
     elif uid is ImplicitVRLittleEndian:
         dataset["PixelData"].VR = "OW"
+    dataset.file_meta.TransferSyntaxUID = uid
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def _frame_pixels(dataset: Dataset, syntax: str) -> np.ndarray:
+    """The pixels as encoders take them: only JPEG 2000 knows signed ones; others get two's complement."""
+    kind = "i" if dataset.PixelRepresentation and "2" in syntax else "u"
+    pixels = np.frombuffer(dataset.PixelData, f"{kind}{dataset.BitsAllocated // 8}")
+    return pixels[: dataset.Rows * dataset.Columns].reshape(dataset.Rows, dataset.Columns)
+
+
+def _frame_bits(dataset: Dataset) -> int:
+    """In two's complement, negative values fill all the bits allocated."""
+    return dataset.BitsAllocated if dataset.PixelRepresentation else dataset.BitsStored
+
+
+def save_frame(path: Path, dataset: Dataset, uid: str, frame: bytes) -> Path:
+    """Save a data set with an encoded frame in place of its pixels."""
+    dataset.PixelData = encapsulate([frame])
+    dataset["PixelData"].VR = "OB"
     dataset.file_meta.TransferSyntaxUID = uid
     dataset.save_as(path, enforce_file_format=True)
     return path
@@ -95,7 +140,7 @@ def save_dicom(path: Path, dataset: Dataset, syntax: str = "Explicit") -> Path:
 def write_samples(folder: Path) -> None:
     """One intact file of every format and way of compression."""
     deep, flat = waves(16), waves(8)
-    for syntax in (*PYDICOM_SYNTAXES, *GDCM_SYNTAXES):
+    for syntax in (*PYDICOM_SYNTAXES, *FRAME_SYNTAXES):
         bits = 8 if syntax in ("JPEG", "JPEGLSNear") else 12
         save_dicom(
             folder / f"{syntax}.dcm", dicom(waves(bits), bits, WindowCenter=100, WindowWidth=200), syntax
@@ -108,6 +153,12 @@ def write_samples(folder: Path) -> None:
     tifffile.imwrite(folder / "float.tif", (deep / 65535).astype(np.float32))
     Image.fromarray(deep).save(folder / "lzw.tif", compression="tiff_lzw")
     Image.fromarray(flat).save(folder / "deflated.tiff", compression="tiff_adobe_deflate")
+    tifffile.imwrite(folder / "tiles.tif", deep, compression="lzw", predictor=True, tile=(32, 32))
+    tifffile.imwrite(
+        folder / "packed.tif", (deep >> 1).astype(np.int16), compression="packbits", rowsperstrip=9
+    )
+    tifffile.imwrite(folder / "lossy.tif", flat, compression="jpeg")
+    tifffile.imwrite(folder / "deflated_float.tif", (deep / 65535).astype(np.float32), compression="zlib")
     np.save(folder / "deep.npy", deep)
     np.save(folder / "float.npy", (deep / 65535).astype(np.float32))
     np.savez_compressed(folder / "deep.npz", image=deep)
@@ -154,6 +205,16 @@ def make_dicom(tmp_path) -> Callable[..., Path]:
         pixels: np.ndarray, bits: int, *, syntax: str = "Explicit", name: str = "image.dcm", **attributes
     ) -> Path:
         return save_dicom(tmp_path / name, dicom(pixels, bits, **attributes), syntax)
+
+    return make
+
+
+@pytest.fixture
+def make_frame(tmp_path) -> Callable[..., Path]:
+    """Save a DICOM file with the header of some pixels but a frame of one's own, in the syntax `uid`."""
+
+    def make(pixels: np.ndarray, bits: int, uid: str, frame: bytes, **attributes) -> Path:
+        return save_frame(tmp_path / "frame.dcm", dicom(pixels, bits, **attributes), uid, frame)
 
     return make
 

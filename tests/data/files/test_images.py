@@ -239,6 +239,51 @@ class TestRasters:
         Image.fromarray(array).save(tmp_path / "image.tif", compression=compression)
         np.testing.assert_allclose(read_image(tmp_path / "image.tif"), RAMP, atol=1e-6)
 
+    @pytest.mark.parametrize("tile", [None, (16, 32)])
+    @pytest.mark.parametrize("predictor", [False, True])
+    @pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits"])
+    @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", ">u2", "f4"])
+    def test_compressed_tiff_of_any_layout(self, tmp_path, waves, compression, dtype, predictor, tile):
+        """As the same pixels are read that are not compressed."""
+        array = (waves(15, 40, 70) >> (8 if dtype in ("u1", "i1") else 0)).astype(dtype)
+        array = array / 32767 if dtype == "f4" else array
+        tifffile.imwrite(tmp_path / "plain.tif", array)
+        tifffile.imwrite(
+            tmp_path / "image.tif",
+            array,
+            compression=compression,
+            predictor=predictor and compression != "packbits",
+            tile=tile,
+            rowsperstrip=None if tile else 7,
+            byteorder=">" if dtype.startswith(">") else "<",
+        )
+        plain = read_image(tmp_path / "plain.tif", "range")
+        np.testing.assert_array_equal(read_image(tmp_path / "image.tif", "range"), plain)
+
+    @pytest.mark.parametrize("tile", [None, (16, 32)])
+    def test_jpeg_in_tiff(self, tmp_path, waves, tile):
+        array = waves(8)
+        tifffile.imwrite(tmp_path / "image.tif", array, compression="jpeg", tile=tile)
+        np.testing.assert_allclose(read_image(tmp_path / "image.tif"), array / 255, atol=0.05)
+
+    def test_jpeg_in_tiff_that_claims_another_size_takes_no_memory(self, tmp_path, read_apart, waves):
+        path = tmp_path / "image.tif"
+        tifffile.imwrite(path, waves(8), compression="jpeg")
+        content = bytearray(path.read_bytes())
+        frame = content.index(b"\xff\xc0")
+        content[frame + 5 : frame + 9] = struct.pack(">HH", 60_000, 60_000)
+        path.write_bytes(content)
+        assert read_apart([path])[path]["mib"] < 100
+
+    @pytest.mark.parametrize("compression", ["zlib", "jpeg"])
+    def test_tiles_larger_than_any_image_are_refused(self, tmp_path, waves, compression):
+        path = tmp_path / "image.tif"
+        tifffile.imwrite(path, waves(8), compression=compression, tile=(64, 64))
+        with tifffile.TiffFile(path, mode="r+") as file:
+            for tag in ("TileWidth", "TileLength"):
+                file.pages.first.tags[tag].overwrite(40_000)
+        _refused(path, "declares 40000 x 40000 pixels, and 64 megapixels are the limit")
+
     @pytest.mark.parametrize("byteorder", ["<", ">"])
     @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
     def test_white_is_zero(self, tmp_path, byteorder, dtype):

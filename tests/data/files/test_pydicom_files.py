@@ -14,7 +14,7 @@ from data.files.images import read_image
 FOLDER = Path(pydicom.__file__).parent / "data"
 FILES = sorted(path for path in FOLDER.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc"))
 NAMES = [path.relative_to(FOLDER).as_posix() for path in FILES]
-READ = 64  # of the files of pydicom 3.0; what is no file of one grey plane, or damaged, is not
+READ = 66  # of the files of pydicom 3.0; what is no file of one grey plane, or damaged, is not
 
 REFUSED = {
     "DICOMDIR": "is DICOM without an image (Media Storage Directory Storage)",
@@ -28,11 +28,11 @@ REFUSED = {
     "examples_rgb_color.dcm": "is in colour (Ultrasound Image Storage)",
     "examples_palette.dcm": "is in palette colour",
     "SC_ybr_full_422_uncompressed.dcm": "is in colour (Secondary Capture Image Storage)",
-    "JPGExtended.dcm": "lossy JPEG of 12 bits, for which there is no decoder",
     "MR_truncated.dcm": "cannot be read as DICOM",
     "no_meta.dcm": "is no DICOM file",
     "README.txt": "is a .txt file, which is not read",
 }
+NO_REFERENCE = ("JPGExtended.dcm", "JPEG-lossy.dcm")  # no decoder of pydicom reads lossy JPEG of 12 bits
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +61,14 @@ def test_what_is_no_grey_plane_is_refused_by_name(name):
 def test_images_equal_what_pydicom_makes_of_them(outcomes):
     compared = 0
     for path, outcome in outcomes.items():
-        if "shape" not in outcome:
+        if "shape" not in outcome or path.name in NO_REFERENCE:
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = _grey_by_pydicom(pydicom.dcmread(path, force=True))
         np.testing.assert_allclose(read_image(path), expected, atol=1e-6, err_msg=str(path))
         compared += 1
-    assert compared >= READ
+    assert compared >= READ - len(NO_REFERENCE)
 
 
 def _grey_by_pydicom(dataset: pydicom.Dataset) -> np.ndarray:

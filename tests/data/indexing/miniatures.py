@@ -190,11 +190,13 @@ def nih(root: Path) -> None:
         ("00000003_000.png", "Hernia", 0, 3, "081Y", "F", "PA", 2582, 2991, 0.143, 0.143, ""),
         ("00000003_001.png", "Hernia", 1, 3, "074Y", "F", "PA", 2500, 2048, 0.168, 0.168, ""),
         ("00000004_000.png", "Hernia", 0, 4, "074Y", "F", "PA", 2500, 2048, 0.168, 0.168, ""),
+        ("00000005_000.png", "Hernia", 0, 5, "074Y", "F", "PA", 2500, 2048, 0.168, 0.168, ""),
     ]
     write_csv(root / "Data_Entry_2017_v2020.csv", NIH_COLUMNS, rows)
     names = [row[0] for row in rows]
-    (root / "train_val_list.txt").write_text("\n".join(name for name in names if name < "00000003"))
-    (root / "test_list.txt").write_text("\n".join(name for name in names if name >= "00000003") + "\n")
+    in_test = [name for name in names if "00000003" <= name < "00000005"]
+    (root / "train_val_list.txt").write_text("\n".join(sorted({*names} - {*in_test})))
+    (root / "test_list.txt").write_text("\n".join(in_test) + "\n")
     for name in names:
         folder = "images_001/images" if name < "00000002" else "images_002/images"
         write_image(root / folder / name)
@@ -233,7 +235,7 @@ def padchest(root: Path) -> None:
 
 def vindr(root: Path) -> None:
     images = {
-        "train": ["50a418190bc3fb1ef1633bf9678929b3", "21a10246a5ec7af151081d0cd6d65dc9"],
+        "train": ["50a418190bc3fb1ef1633bf9678929b3", "21a10246a5ec7af151081d0cd6d65dc9", "cd" * 16],
         "test": ["ab" * 16],
     }
     columns = ("image_id", "rad_id", "Aortic enlargement")
@@ -253,7 +255,9 @@ def nested(root: Path) -> None:
     for case, pair in (("anna", "p1"), ("anna", "p2"), ("bert", "p1"), ("carl", "p1")):
         (root / case / pair).mkdir(parents=True)
         for name in (
-            ("prior", "current") if (case, pair) == ("anna", "p2") else ("prior", "current", "diff_map")
+            ("prior", "current")
+            if (case, pair) == ("anna", "p2")
+            else ("prior", "current", "diff_map", "diff_map_prior")
         ):
             image = nibabel.Nifti1Image(np.zeros((8, 8), np.float32), np.eye(4))
             nibabel.save(image, root / case / pair / f"{name}.nii.gz")

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from data.errors import DataError, UserError
 from data.indexing import headers, index
 from data.indexing.headers import Header, read_header, read_headers
+from data.parallel import ProcessDiedError
 from tests.data.indexing.miniatures import dicom, options, rows_of, write_dicom
 
 
@@ -139,9 +140,57 @@ def test_a_tree_without_any_mark_is_told_by_its_names(tmp_path):
 
 
 def test_equal_numbers_of_two_issuers_are_two_patients(run, tmp_path):
+    write_others(tmp_path / "data")
     for number, issuer in enumerate(("HOSPITAL A", "HOSPITAL B", None)):
         write_dicom(tmp_path / f"data/{number}.dcm", PatientID="1", IssuerOfPatientID=issuer)
-    assert run()[0].patients == 3
+    assert run()[0].patients == 6
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"PatientID": "mrn777"},
+        {"PatientID": "MRN 777"},
+        {"PatientID": " MRN777"},
+        {"PatientID": "MRN777", "IssuerOfPatientID": "A"},
+    ],
+)
+@pytest.mark.parametrize("seed", range(4))
+def test_one_number_in_several_spellings_is_in_one_split(tags, seed, run, tmp_path):
+    root = tmp_path / "data"
+    for number in range(12):
+        write_dicom(root / f"{number}.dcm", PatientID=f"other{number}")
+    write_dicom(root / "first.dcm", PatientID="MRN777", IssuerOfPatientID="B", StudyDate="20200101")
+    write_dicom(root / "second.dcm", StudyDate="20200102", **tags)
+    summary, images, pairs = run(split_seed=seed, val_fraction=0.3, test_fraction=0.3)
+    split_of = {source_of(tmp_path, row["image"]): row["split"] for row in images}
+    assert split_of["first.dcm"] == split_of["second.dcm"]
+    assert (summary.patients, pairs) == (14, [])
+    assert (
+        "1 patient numbers occur in several spellings or with several issuers; these count as patients of "
+        "their own, but stay in one split"
+    ) in summary.notes
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_patients_of_one_study_are_in_one_split_and_so_is_what_they_link(seed, run, tmp_path):
+    root = tmp_path / "data"
+    for number in range(12):
+        write_dicom(root / f"{number}.dcm", PatientID=f"other{number}")
+    for name, patient, study in (("a", "P1", "1"), ("b", "P2", "1"), ("c", "p2", "2"), ("d", "P3", "2")):
+        write_dicom(root / f"{name}.dcm", PatientID=patient, StudyInstanceUID=f"2.25.{study}")
+    summary, images, _ = run(split_seed=seed, val_fraction=0.3, test_fraction=0.3)
+    split_of = {source_of(tmp_path, row["image"]): row["split"] for row in images}
+    assert len({split_of[f"{name}.dcm"] for name in "abcd"}) == 1
+    assert "2 studies carry several patient numbers; their patients stay in one split" in summary.notes
+
+
+def test_too_few_persons_to_split_are_counted(run, tmp_path):
+    for number in range(4):
+        write_dicom(tmp_path / f"data/{number}.dcm", PatientID=f"{number}", StudyInstanceUID="2.25.1")
+    with pytest.raises(DataError, match=r"the 4 patients may be only 1 person\(s\), as they share"):
+        run()
+    assert not (tmp_path / "key").exists()
 
 
 def code(value, meaning):
@@ -273,6 +322,7 @@ def test_links_to_folders_are_followed_once_and_names_need_not_be_utf8(run, tmp_
     assert os.fsencode("M\udcfcller.dcm") in {
         os.fsencode(source_of(tmp_path, row["image"])) for row in images
     }
+    assert "1 files lie outside ROOT, where links lead" in summary.notes
     assert b"J\xfcrgen/x.txt" in (tmp_path / "out/refused.private.csv").read_bytes()
 
 
@@ -310,6 +360,26 @@ def test_processes_read_what_one_process_reads(tmp_path, monkeypatch):
     together, alone = list(read_headers(paths, 2)), list(read_headers(paths, 1))
     assert together == alone
     assert [isinstance(header, Header) for header in alone] == [bool(number % 3) for number in range(150)]
+
+
+def test_a_linked_file_outside_is_counted_and_one_inside_is_not(run, tmp_path):
+    root = tmp_path / "data"
+    dicom(root)
+    write_dicom(tmp_path / "elsewhere.dcm", PatientID="elsewhere")
+    (root / "outside.dcm").symlink_to(tmp_path / "elsewhere.dcm")
+    (root / "inside.dcm").symlink_to(root / "0.dcm")
+    summary, _, _ = run()
+    assert "1 files lie outside ROOT, where links lead" in summary.notes
+
+
+def test_a_process_that_dies_is_one_line(monkeypatch):
+    def die(*_, **__):
+        raise ProcessDiedError([0], [])
+
+    monkeypatch.setattr(headers, "in_processes", die)
+    with pytest.raises(UserError, match=r"^--workers 1: a worker process died") as caught:
+        list(read_headers(["a.dcm"], 1))
+    assert "\n" not in str(caught.value)
 
 
 def test_no_header_of_pydicoms_own_files_raises():

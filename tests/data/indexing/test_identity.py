@@ -1,11 +1,12 @@
 """No name, birth date, number, UID or date of a patient leaves a DICOM archive."""
 
+import ctypes
 import subprocess
 import sys
 
 import pytest
 
-from tests.data.indexing.miniatures import MIMIC, MINIATURES, rows_of, write_dicom
+from tests.data.indexing.miniatures import MIMIC, MINIATURES, nested, rows_of, write_dicom
 from tests.micro import command_environment
 
 KEY = "0123456789abcdef" * 4
@@ -65,9 +66,42 @@ def plant(root):
 
 
 def run(root, out, *args):
-    command = [sys.executable, "-m", "data.index", str(root), str(out), *args]
-    done = subprocess.run(command, capture_output=True, text=True, env=command_environment())
+    return run_python("-m", "data.index", str(root), str(out), *args)
+
+
+def run_python(*args):
+    done = subprocess.run(
+        [sys.executable, *args],
+        capture_output=True,
+        text=True,
+        env=command_environment(),
+        preexec_fn=heed_permissions,
+    )
     return done.returncode, done.stdout, done.stderr
+
+
+def heed_permissions():
+    """Give up root's power to read whatever it likes: `CAP_DAC_OVERRIDE` and `CAP_DAC_READ_SEARCH`."""
+    if sys.platform == "linux":
+        for capability in (1, 2):
+            ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+
+
+@pytest.fixture
+def lock():
+    """Takes all permissions from a folder, until the test is over."""
+    locked = []
+
+    def lock(folder, mode=0):
+        folder.chmod(mode)
+        locked.append(folder)
+        listing = f"import os; os.listdir({str(folder)!r}); os.stat({str(folder / 'x')!r})"
+        if "PermissionError" not in run_python("-c", listing)[2]:
+            pytest.skip("permissions do not bite here")
+
+    yield lock
+    for folder in locked:
+        folder.chmod(0o700)
 
 
 def everything_to_share(out):
@@ -109,6 +143,90 @@ def test_an_error_names_nothing_either(tmp_path):
     assert stderr == (
         f"error: {tmp_path}/data holds no radiograph (another modality: 1); name another folder\n"
     )
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+def test_a_folder_that_cannot_be_opened_is_left_out_and_not_named(mode, lock, tmp_path):
+    plant(tmp_path / "data")
+    lock(tmp_path / "data/ROE_RICHARD_19650402", mode)
+    write_dicom(tmp_path / "data/third.dcm", PatientID="3", StudyDate="20200101")
+    code, stdout, stderr = run(tmp_path / "data", tmp_path / "out", "--key", str(tmp_path / "key"))
+    assert (code, stderr) == (0, "")
+    assert "(folder cannot be opened)" in stdout
+    shared = everything_to_share(tmp_path / "out")
+    assert not [word for text in (shared, stdout) for word in PLANTED if word.lower() in text.lower()]
+    private = (tmp_path / "out/refused.private.csv").read_text()
+    assert "ROE_RICHARD_19650402" in private
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+@pytest.mark.parametrize("place", ["DOE_JANE", "DOE_JANE/MRN-778899"])
+def test_a_case_that_cannot_be_opened_is_left_out_and_not_named(place, mode, lock, tmp_path):
+    nested(tmp_path / "data")
+    (tmp_path / "data/anna").rename(tmp_path / "data/ROE")
+    nested(tmp_path / "more")
+    (tmp_path / "more/anna").rename(tmp_path / "data/DOE_JANE")
+    (tmp_path / "data/DOE_JANE/p1").rename(tmp_path / "data/DOE_JANE/MRN-778899")
+    lock(tmp_path / "data" / place, mode)
+    code, stdout, stderr = run(tmp_path / "data", tmp_path / "out", "--key", str(tmp_path / "key"))
+    assert (code, stderr) == (0, "")
+    assert "layout: nested" in stdout
+    assert "cannot be opened)" in stdout
+    shared = everything_to_share(tmp_path / "out")
+    assert not [word for text in (shared, stdout) for word in PLANTED if word.lower() in text.lower()]
+    assert place in (tmp_path / "out/refused.private.csv").read_text()
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o400])
+@pytest.mark.parametrize("name", ["mimic-cxr-jpg", "padchest", "vindr", "nested", "dicom"])
+def test_a_root_that_cannot_be_read_is_one_line_without_names(name, mode, lock, tmp_path):
+    MINIATURES[name](tmp_path / "data/DOE_JANE")
+    (tmp_path / "data/DOE_JANE").rename(tmp_path / "data/set")
+    lock(tmp_path / "data/set", mode)
+    code, stdout, stderr = run(tmp_path / "data/set", tmp_path / "out", "--key", str(tmp_path / "key"))
+    assert (code, stdout, stderr.count("\n")) == (2, "", 1)
+    assert stderr.startswith("error: ")
+    if mode == 0:
+        message = f"{tmp_path}/data/set cannot be listed (Permission denied); make it readable"
+        assert stderr == f"error: {message}\n"
+    else:
+        assert not [path.name for path in (tmp_path / "data/set").iterdir() if path.name in stderr]
+
+
+@pytest.mark.parametrize("place", ["data", "out"])
+def test_what_lies_behind_a_closed_folder_is_one_line(place, lock, tmp_path):
+    plant(tmp_path / "closed/data")
+    (tmp_path / "closed/out").mkdir()
+    lock(tmp_path / "closed")
+    root, out = (tmp_path / "closed" / name if name == place else tmp_path / name for name in ("data", "out"))
+    if place == "out":
+        plant(root)
+    code, stdout, stderr = run(root, out, "--key", str(tmp_path / "key"))
+    assert (code, stdout, stderr.count("\n")) == (2, "", 1)
+    assert "Permission denied" in stderr
+    assert not [word for word in PLANTED if word.lower() in stderr.lower()]
+
+
+def test_an_out_that_cannot_be_listed_is_one_line(lock, tmp_path):
+    plant(tmp_path / "data")
+    (tmp_path / "out").mkdir()
+    lock(tmp_path / "out")
+    code, stdout, stderr = run(tmp_path / "data", tmp_path / "out", "--key", str(tmp_path / "key"))
+    assert (code, stdout) == (2, "")
+    assert stderr == f"error: {tmp_path}/out cannot be listed (Permission denied); name another folder\n"
+
+
+def test_an_error_of_the_system_that_nobody_expected_names_no_path(tmp_path):
+    program = (
+        "import data.indexing.indexer as indexer, runpy, sys\n"
+        "def fail(*_): raise PermissionError(13, 'Permission denied', '/archive/DOE_JANE')\n"
+        "indexer.choose_layout = fail\n"
+        "sys.argv = ['data.index', *sys.argv[1:]]\n"
+        "runpy.run_module('data.index', run_name='__main__')\n"
+    )
+    code, stdout, stderr = run_python("-c", program, str(tmp_path), str(tmp_path / "out"))
+    assert (code, stdout) == (2, "")
+    assert stderr == ("error: Permission denied; see that all of ROOT can be read and OUT be written\n")
 
 
 def test_pseudonyms_follow_the_key_alone(tmp_path):

@@ -119,6 +119,51 @@ def test_a_key_that_cannot_be_made_is_said_before_the_headers_are_read(tmp_path)
         index(options(tmp_path, key=tmp_path / "absent/key"))
 
 
+@pytest.mark.parametrize("fault", ["images.csv", "pairs.csv", "refused"])
+def test_a_run_that_fails_leaves_no_key(fault, tmp_path, monkeypatch):
+    dicom(tmp_path / "data")
+    write = indexer.write_table
+
+    def fail(path, *rest):
+        if fault == "refused" or path.name == fault:
+            raise OSError(28, "No space left on device", "/secret/DOE_JANE")
+        write(path, *rest)
+
+    (tmp_path / "data/notes.txt").touch()
+    monkeypatch.setattr(indexer, "write_refused" if fault == "refused" else "write_table", fail)
+    with pytest.raises(DataError, match="out cannot be written"):
+        index(options(tmp_path, key=tmp_path / "key"))
+    assert names_in(tmp_path) == ["data"]
+
+
+def test_a_key_that_appeared_meanwhile_is_not_replaced_and_nothing_is_written(tmp_path, monkeypatch):
+    dicom(tmp_path / "data")
+    write = indexer.write_table
+
+    def interfere(path, table):
+        (tmp_path / "key").write_text("another run's")
+        write(path, table)
+
+    monkeypatch.setattr(indexer, "write_table", interfere)
+    with pytest.raises(DataError, match=r"key cannot be written \(File exists\)"):
+        index(options(tmp_path, key=tmp_path / "key"))
+    assert names_in(tmp_path) == ["data", "key"]
+    assert (tmp_path / "key").read_text() == "another run's"
+
+
+def test_an_out_that_cannot_be_listed_is_one_line(tmp_path, monkeypatch):
+    MINIATURES["padchest"](tmp_path / "data")
+    (tmp_path / "out").mkdir()
+
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", folder)
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    with pytest.raises(DataError) as caught:
+        index(options(tmp_path))
+    assert str(caught.value) == (f"{tmp_path}/out cannot be listed (Permission denied); name another folder")
+
+
 def test_a_key_inside_out_is_refused(tmp_path):
     dicom(tmp_path / "data")
     with pytest.raises(UserError, match="lies in OUT, which may be passed on; keep it elsewhere"):

@@ -1,12 +1,13 @@
 import hashlib
 import hmac
+import os
 import re
 import stat
 
 import pytest
 
 from data.errors import DataError
-from data.indexing.pseudonyms import create_key, load_key, pseudonym
+from data.indexing.pseudonyms import load_key, new_key, pseudonym, save_key
 
 KEY = bytes(range(32))
 
@@ -28,19 +29,20 @@ def test_any_text_has_a_pseudonym():
 
 
 def test_a_new_key_is_random_private_and_comes_back(tmp_path):
-    key = create_key(tmp_path / "key")
+    key = new_key()
+    save_key(tmp_path / "key", key)
     assert load_key(tmp_path / "key") == key
     assert len(key) == 32
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
     assert re.fullmatch("[0-9a-f]{64}\n", (tmp_path / "key").read_text())
-    assert create_key(tmp_path / "other") != key
+    assert new_key() != key
     assert load_key(tmp_path / "absent") is None
 
 
 def test_an_existing_file_is_never_overwritten(tmp_path):
     (tmp_path / "key").write_text("mine")
     with pytest.raises(DataError, match=r"key cannot be written \(File exists\)"):
-        create_key(tmp_path / "key")
+        save_key(tmp_path / "key", KEY)
     assert (tmp_path / "key").read_text() == "mine"
 
 
@@ -55,8 +57,23 @@ def test_what_is_no_key_is_refused_without_repeating_it(content, tmp_path):
     )
 
 
-def test_a_folder_is_no_key(tmp_path):
-    with pytest.raises(DataError, match="holds no key"):
+def test_a_key_that_cannot_be_read_does_not_invite_another_one(tmp_path):
+    with pytest.raises(DataError) as caught:
         load_key(tmp_path)
+    assert str(caught.value) == (
+        f"--key {tmp_path} cannot be read (Is a directory); make it readable, as another key gives other "
+        "pseudonyms"
+    )
     with pytest.raises(DataError, match=r"cannot be written \(No such file or directory\)"):
-        create_key(tmp_path / "absent/key")
+        save_key(tmp_path / "absent/key", KEY)
+
+
+def test_a_key_that_is_not_written_whole_is_not_there(tmp_path, monkeypatch):
+    def full(descriptor, _):
+        os.close(descriptor)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fdopen", full)
+    with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)"):
+        save_key(tmp_path / "key", KEY)
+    assert not (tmp_path / "key").exists()

@@ -1,5 +1,6 @@
 """Every published layout, from its official files to hand-written expectations."""
 
+import os
 import shutil
 
 import pyarrow.parquet as pq
@@ -37,7 +38,7 @@ def pairs_by_id(pairs):
 
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_is_told_and_its_manifests_are_whole(name, run, tmp_path):
-    summary, images, pairs = run(name, key=tmp_path / "key" if name == "dicom" else None)
+    summary, images, pairs = run(name, key=tmp_path / "key" if LAYOUTS[name].private else None)
     assert summary.layout == name
     assert list(images[0]) == ["id", "patient_id", "image", "split", "view"]
     assert len({row["id"] for row in images}) == len(images) == summary.images > 0
@@ -45,8 +46,9 @@ def test_every_layout_is_told_and_its_manifests_are_whole(name, run, tmp_path):
     assert all((tmp_path / "out" / row["image"]).is_file() for row in images)
     split_of = {row["patient_id"]: row["split"] for row in images}
     for row in pairs:
-        columns = ["id", "patient_id", "baseline", "followup", "target", "split", "view", "days"]
-        assert list(row) == [column for column in columns if name == "nested" or column != "target"]
+        targets = ["target", "target_baseline"] if name == "nested" else []
+        columns = ["id", "patient_id", "baseline", "followup", *targets, "split", "view", "days"]
+        assert list(row) == columns
         assert all((tmp_path / "out" / row[role]).is_file() for role in ("baseline", "followup"))
         assert row["split"] == split_of[row["patient_id"]]
     assert summary.splits == {
@@ -143,7 +145,7 @@ def test_nih(run):
         "1/0-1-PA": ("PA", ""),
         "3/0-1-PA": ("PA", ""),
     }
-    assert summary.splits == {"train": 1, "val": 1, "test": 2}
+    assert summary.splits == {"train": 2, "val": 1, "test": 2}
     assert {row["patient_id"] for row in images if row["split"] == "test"} == {"3", "4"}
 
 
@@ -152,7 +154,7 @@ def test_nih_in_one_folder(tmp_path):
     (tmp_path / "data/images").mkdir()
     for file in list((tmp_path / "data").glob("images_*/images/*")):
         file.rename(tmp_path / "data/images" / file.name)
-    assert index(options(tmp_path)).images == 7
+    assert index(options(tmp_path)).images == 8
 
 
 def test_nih_with_one_of_two_lists_is_refused(tmp_path):
@@ -175,7 +177,7 @@ def test_images_on_no_official_list_are_left_out_and_counted(tmp_path):
     MINIATURES["nih"](tmp_path / "data")
     (tmp_path / "data/test_list.txt").write_text("00000003_000.png 00000003_001.png")
     summary = index(options(tmp_path))
-    assert (summary.images, summary.refused) == (6, {"in no official split": 1})
+    assert (summary.images, summary.refused) == (7, {"in no official split": 1})
 
 
 def test_a_list_of_another_data_set_is_an_error(tmp_path):
@@ -215,33 +217,114 @@ def test_vindr(run):
     assert not pairs
     assert [row["id"] for row in images] == [row["patient_id"] for row in images]
     assert {row["view"] for row in images} == {"PA"}
-    assert summary.splits == {"train": 1, "val": 1, "test": 1}
+    assert summary.splits == {"train": 2, "val": 1, "test": 1}
     assert images[-1]["split"] == "test"
     assert images[-1]["image"] == f"../data/test/{'ab' * 16}.dicom"
     assert any("no pairs" in note for note in summary.notes)
 
 
-def test_nested(run):
-    summary, images, pairs = run("nested")
-    assert [row["id"] for row in pairs] == ["anna/p1", "anna/p2", "bert/p1", "carl/p1"]
-    assert pairs[0]["target"] == "../data/anna/p1/diff_map.nii.gz"
-    assert pairs[1]["target"] == ""
-    assert images[1]["id"] == "anna/p1/followup"
-    assert images[1]["image"] == "../data/anna/p1/current.nii.gz"
-    assert summary.splits == {"train": 1, "val": 1, "test": 1}
+def test_chexpert_split_without_test_of_two_patients_is_refused(tmp_path):
+    MINIATURES["chexpert"](tmp_path / "data")
+    (tmp_path / "data/test.csv").unlink()
+    shutil.rmtree(tmp_path / "data/train/patient00001")
+    with pytest.raises(DataError, match=r"2 official training patient\(s\) cannot give some to test;"):
+        index(options(tmp_path))
 
 
-def test_nested_with_a_key_links_targets_too(run, tmp_path):
-    _, images, pairs = run("nested", key=tmp_path / "key")
-    assert len(images) == 8
-    targets = [row["target"] for row in pairs if row["target"]]
-    assert len(targets) == 3
-    for row in pairs:
-        baseline = (tmp_path / "out" / row["baseline"]).resolve()
-        assert baseline.name == "prior.nii.gz"
-        assert (tmp_path / "out" / row["followup"]).resolve() == baseline.parent / "current.nii.gz"
-        if row["target"]:
-            assert (tmp_path / "out" / row["target"]).resolve() == baseline.parent / "diff_map.nii.gz"
+def unpack_in_batches(data, parent):
+    """The full size as it is downloaded: three batches of training images, and one of all the rest."""
+    first = parent / "CheXpert-v1.0 batch 1 (validate & csv)"
+    parent.mkdir(parents=True, exist_ok=True)
+    data.rename(first)
+    for number, patient in enumerate(sorted((first / "train").iterdir())):
+        batch = parent / f"CheXpert-v1.0 batch {number + 2} (train {number + 1})"
+        batch.mkdir()
+        patient.rename(batch / patient.name)
+    (first / "train").rmdir()
+    for table in first.glob("*.csv"):
+        table.write_text(table.read_text().replace("CheXpert-v1.0-small/", "CheXpert-v1.0/"))
+    return first
+
+
+@pytest.mark.parametrize("root", ["parent", "first batch", "tables above"])
+@pytest.mark.parametrize("with_key", [False, True])
+def test_chexpert_in_batches_gives_what_it_gives_in_one_folder(root, with_key, tmp_path):
+    MINIATURES["chexpert"](tmp_path / "data")
+    key = tmp_path / "key" if with_key else None
+    whole = index(options(tmp_path, key=key))
+    expected = {name: rows_of(tmp_path / f"out/{name}.csv") for name in ("images", "pairs")}
+    first = unpack_in_batches(tmp_path / "data", tmp_path / "parent")
+    # The test images come apart from the batches.
+    (first / "test").rename((first if root == "first batch" else first.parent) / "test")
+    if root == "tables above":
+        for table in first.glob("*.csv"):
+            table.rename(first.parent / table.name)
+    place = first if root == "first batch" else first.parent
+    summary = index(options(tmp_path, root=place, key=key, overwrite=True))
+    assert (summary.layout, summary.missing, summary.splits) == ("chexpert", 0, whole.splits)
+    places = {"image", "baseline", "followup"}
+    for name, rows in expected.items():
+        found = rows_of(tmp_path / f"out/{name}.csv")
+        assert [{k: v for k, v in row.items() if k not in places} for row in found] == [
+            {k: v for k, v in row.items() if k not in places} for row in rows
+        ]
+        assert all((tmp_path / "out" / row[k]).is_file() for row in found for k in places & row.keys())
+
+
+def test_an_official_split_that_lost_all_its_images_is_refused(tmp_path):
+    MINIATURES["chexpert"](tmp_path / "data")
+    shutil.rmtree(tmp_path / "data/train")
+    with pytest.raises(DataError, match=r"^every image of the split train is missing; unpack them"):
+        index(options(tmp_path))
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "data/train.csv").unlink()
+    assert index(options(tmp_path)).splits == {"train": 0, "val": 1, "test": 1}
+
+
+def test_paths_of_another_tables_are_counted_and_not_repeated(tmp_path):
+    write_csv(tmp_path / "data/train.csv", ("Path",), [("DOE_JANE/a.jpg",), ("train/p/study1/a.jpg",)])
+    with pytest.raises(DataError) as caught:
+        index(options(tmp_path))
+    assert str(caught.value) == (
+        f"{tmp_path}/data: 1 paths of the tables do not end in train/PATIENT/STUDY/VIEW.jpg, nor in that "
+        "with valid or test instead of train; download the official tables again"
+    )
+
+
+def test_an_nih_list_that_is_no_text_is_one_line(tmp_path):
+    MINIATURES["nih"](tmp_path / "data")
+    (tmp_path / "data/test_list.txt").write_bytes(b"00000003_000.png\n\xff\xfe")
+    with pytest.raises(
+        DataError, match=r"/test_list\.txt cannot be read \(UnicodeDecodeError\); download it again"
+    ):
+        index(options(tmp_path))
+
+
+def test_a_damaged_row_is_not_repeated(tmp_path):
+    MINIATURES["nih"](tmp_path / "data")
+    table = tmp_path / "data/Data_Entry_2017_v2020.csv"
+    table.write_text(table.read_text() + "DOE^JANE,too,short\n")
+    with pytest.raises(DataError) as caught:
+        index(options(tmp_path))
+    assert str(caught.value) == f"{table} cannot be read (ArrowInvalid); download it again"
+
+
+@pytest.mark.parametrize("name", ["mimic-cxr-jpg", "nih"])
+def test_a_folder_of_a_published_data_set_that_cannot_be_listed_is_not_named(name, tmp_path, monkeypatch):
+    MINIATURES[name](tmp_path / "data")
+    listdir = os.listdir
+
+    def refuse(folder="."):
+        if str(folder) != str(tmp_path / "data") and str(folder).startswith(str(tmp_path / "data")):
+            raise PermissionError(13, "Permission denied", folder)
+        return listdir(folder)
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(DataError) as caught:
+        index(options(tmp_path))
+    assert str(caught.value) == (
+        f"a folder below {tmp_path}/data cannot be listed (Permission denied); make it readable"
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLISHED if name != "vindr"])
@@ -299,7 +382,7 @@ def test_rows_without_a_patient_and_repeated_rows_are_counted(tmp_path):
     table.write_text("\n".join([*lines, lines[1], lines[1]]))
     summary = index(options(tmp_path))
     assert summary.refused == {"row repeated": 2, "row without a patient or an image": 1}
-    assert summary.images == 6
+    assert summary.images == 7
 
 
 def test_parquet_holds_the_same_with_types(tmp_path):

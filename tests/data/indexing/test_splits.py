@@ -48,8 +48,31 @@ def test_validation_patients_come_from_the_official_training_ones():
 def test_small_training_splits_give_one_patient_to_each_missing_split():
     found = assign_splits(table("abcd", ["train"] * 4), frozenset(("train",)), **SHARES).to_pylist()
     assert sorted(found) == ["test", "train", "train", "val"]
-    with pytest.raises(DataError, match=r"1 official training patient\(s\) cannot give some to val"):
-        assign_splits(table("ab", ["train", "test"]), frozenset(("train", "test")), **SHARES)
+    with pytest.raises(DataError, match=r"2 official training patient\(s\) cannot give some to val"):
+        assign_splits(table("abc", ["train", "train", "test"]), frozenset(("train", "test")), **SHARES)
+    found = assign_splits(
+        table("abcd", ["train"] * 3 + ["test"]), frozenset(("train", "test")), **SHARES
+    ).to_pylist()
+    assert sorted(found) == ["test", "train", "train", "val"]
+
+
+def test_drawn_training_patients_are_those_of_draw_splits():
+    patients = [f"p{n}" for n in range(300)]
+    drawn = draw_splits(patients, **SHARES)
+    both = assign_splits(table(patients, ["train"] * 300), frozenset(("train",)), **SHARES).to_pylist()
+    assert both == [drawn[patient] for patient in patients]
+    one = assign_splits(
+        table([*patients, "t"], ["train"] * 300 + ["test"]), frozenset(("train", "test")), **SHARES
+    ).to_pylist()
+    assert one[:300] == ["val" if drawn[patient] == "val" else "train" for patient in patients]
+
+
+def test_patients_of_one_group_are_drawn_together():
+    grouped = table([f"p{n}" for n in range(60)], [None] * 60)
+    grouped.group = pa.array([f"g{n // 3}" for n in range(60)])
+    found = assign_splits(grouped, frozenset(), **SHARES).to_pylist()
+    drawn = draw_splits([f"g{n}" for n in range(20)], **SHARES)
+    assert found == [drawn[f"g{n // 3}"] for n in range(60)]
 
 
 def test_a_patient_in_two_splits_is_named():

@@ -1,8 +1,9 @@
 """Whole runs of `python -m data.synthesize` on small volumes."""
 
 import csv
-import logging
+import errno
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -42,7 +43,7 @@ def hu(phantom):
 @pytest.fixture(scope="module")
 def root(phantom, hu, tmp_path_factory):
     """A labelled case, one without labels, and one that is no chest."""
-    root = tmp_path_factory.mktemp("cts")
+    root = tmp_path_factory.mktemp("cts")  # ct0001, ct0002 and ct0003 by their paths
     save_nifti(root / "labelled/ct.nii.gz", hu, "LPS")
     save_nifti(root / "labelled/segmentations.nii.gz", renumbered(phantom))
     save_nifti(root / "plain/ct.nii.gz", hu)
@@ -73,14 +74,15 @@ def run(root, tmp_path_factory):
 
 def test_volumes_are_labelled_segmented_or_skipped_by_name(run):
     summary, _ = run
-    assert summary.labelled == ["labelled"]
-    assert summary.segmented == ["plain"]
-    assert list(summary.skipped) == ["water"]
+    assert summary.labelled == ["ct0001"]
+    assert summary.segmented == ["ct0002"]
+    assert list(summary.skipped) == ["ct0003"]
     assert (summary.pairs, summary.volumes, summary.has_splits) == (4, 2, False)
     lines = describe(summary)
     assert lines[-1] == f"train on it: python -m gan.adversarial --data.path {summary.manifest}"
-    assert any(line.startswith("skipped water: ") for line in lines)
-    assert any("no split column" in line for line in lines)
+    assert any(line.startswith("skipped ct0003: ") for line in lines)
+    assert any(line.startswith("WARNING: no split column") for line in lines)
+    assert any("volumes.private.csv names the file" in line for line in lines)
 
 
 def test_the_manifest_names_every_file(run):
@@ -88,7 +90,7 @@ def test_the_manifest_names_every_file(run):
     table = rows(out)
     assert list(table[0]) == ["id", "patient_id", *IMAGES, "findings"]
     assert [row["id"] for row in table] == [
-        f"{volume}-p000_{pair:03d}" for volume in ("labelled", "plain") for pair in range(2)
+        f"{volume}-p000_{pair:03d}" for volume in ("ct0001", "ct0002") for pair in range(2)
     ]
     for row in table:
         for role in IMAGES[:2]:
@@ -103,7 +105,7 @@ def test_png_and_nifti_hold_the_same(root, run, tmp_path):
     _, out = run
     synthesize(config(root, tmp_path / "out", format="nifti", change="signed"), progress=False)
     table = rows(tmp_path / "out")
-    assert table[0]["baseline"] == "labelled-p000/000/prior.nii.gz"
+    assert table[0]["baseline"] == "ct0001-p000/000/prior.nii.gz"
     for row, png in zip(table, rows(out), strict=True):
         for role in IMAGES[:2]:
             assert nibabel.load(tmp_path / "out" / row[role]).get_data_dtype() == np.float32
@@ -122,7 +124,7 @@ def test_the_folders_read_without_the_manifest(run, tmp_path, root):
     assert len(pairs_in_folder(out)) == 4
     synthesize(config(root, tmp_path / "out", format="nifti"), progress=False)
     found = pairs_in_folder(tmp_path / "out")
-    assert {record.patient_id for record in found} == {"labelled-p000", "plain-p000"}
+    assert {record.patient_id for record in found} == {"ct0001-p000", "ct0002-p000"}
 
 
 def test_a_second_run_renders_nothing_new(root, run, monkeypatch):
@@ -150,7 +152,7 @@ def test_an_interrupted_run_goes_on_with_the_same_result(root, run, tmp_path, mo
         with pytest.raises(KeyboardInterrupt):
             synthesize(config(root, out), progress=False)
     assert not (out / "manifest.csv").exists()
-    assert not any("plain" in name for name in contents(out) if not name.startswith(".synthesis"))
+    assert not any("ct0002" in name for name in contents(out) if not name.startswith(".synthesis"))
     synthesize(config(root, out), progress=False)
     assert contents(out) == contents(complete)
 
@@ -165,7 +167,7 @@ def test_more_patients_extend_a_run(root, run, tmp_path):
         name: content for name, content in before.items() if name != "manifest.csv"
     }
     assert len({row["patient_id"] for row in rows(out)}) == 4
-    assert contents(first)["baseline/plain-p000_000.png"] == before["baseline/plain-p000_000.png"]
+    assert contents(first)["baseline/ct0002-p000_000.png"] == before["baseline/ct0002-p000_000.png"]
 
 
 def test_other_settings_need_another_folder_or_overwrite(root, tmp_path):
@@ -190,9 +192,8 @@ def test_a_volume_that_changed_is_noticed(hu, tmp_path):
     path = save_nifti(tmp_path / "cts/a/ct.nii.gz", hu)
     small = config(tmp_path / "cts", tmp_path / "out", pairs_per_patient=1)
     synthesize(small, progress=False)
-    path.unlink()
     save_nifti(path, hu + 1)
-    with pytest.raises(DataError, match=r"the volume a in .* is not the one"):
+    with pytest.raises(DataError, match=r"the volume ct0001 in .* is not the one"):
         synthesize(small, progress=False)
     assert synthesize(replace(small, overwrite=True), progress=False).pairs == 1
 
@@ -221,15 +222,15 @@ def test_findings_without_their_structures_are_left_out_and_reported(hu, tmp_pat
     summary = synthesize(
         config(tmp_path / "cts", tmp_path / "out", findings=wanted, pairs_per_patient=4), progress=False
     )
-    assert summary.left_out == {"a": ("cardiomegaly",)}
-    assert "a: without cardiomegaly, for lack of the structures they lie in" in describe(summary)
+    assert summary.left_out == {"ct0001": ("cardiomegaly",)}
+    assert "ct0001: without cardiomegaly, for lack of the structures they lie in" in describe(summary)
     assert {row["findings"] for row in rows(tmp_path / "out")} == {"nodule"}
 
 
 def test_when_no_volume_can_be_used_it_is_an_error(root, tmp_path):
     (tmp_path / "cts/water").mkdir(parents=True)
     (tmp_path / "cts/water/ct.nii.gz").write_bytes((root / "water/ct.nii.gz").read_bytes())
-    with pytest.raises(DataError, match=r"none of the 1 volume\(s\) in .* could be used; water: "):
+    with pytest.raises(DataError, match=r"none of the 1 volume\(s\) in .* could be used; ct0001: "):
         synthesize(config(tmp_path / "cts", tmp_path / "out"), progress=False)
 
 
@@ -244,21 +245,135 @@ def test_processes_write_what_one_writes(hu, tmp_path):
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
-def test_no_identity_leaves_a_dicom_series(hu, tmp_path, caplog, capsys):
-    save_dicom(tmp_path / "cts/x", hu, patient="SECRET4711", name="Secretperson^Erika")
-    save_dicom(tmp_path / "cts/y", hu[..., :30], patient="SECRET4712", name="Secretperson^Max", tilt=0.2)
-    with caplog.at_level(logging.DEBUG):
-        summary = synthesize(config(tmp_path / "cts", tmp_path / "out"), progress=True)
-    assert list(summary.skipped) == ["ct0002"]
-    said = capsys.readouterr()
-    everything = "\n".join([caplog.text, said.out, said.err, *describe(summary)])
-    everything += "".join(
-        name + content.decode("latin1") for name, content in contents(tmp_path / "out").items()
+SECRETS = ("secret", "19640812", "doe", "john")
+
+
+def plant(root, hu):
+    """Names in tags, folders and file names, and a character set that pydicom repeats in a warning."""
+    save_dicom(root / "Doe_x", hu, patient="SECRET4711", name="Secretperson^Erika")
+    save_dicom(root / "Doe_y", hu[..., :30], patient="SECRET4712", name="Secretperson^Max", tilt=0.2)
+    for path in save_dicom(root / "odd", hu[..., :30], patient="SECRET", SpecificCharacterSet="ISO_IR 100"):
+        path.write_bytes(path.read_bytes().replace(b"ISO_IR 100", b"SECRET 100"))
+    save_nifti(root / "Doe_John/ct.nii.gz", hu)
+    save_nifti(root / "Doe_Jane.nii", hu)
+    (root / "Doe_Jane.nii").write_bytes((root / "Doe_Jane.nii").read_bytes()[:-9000])
+    save_nifti(root / "john/ct.nii.gz", hu)
+    save_nifti(root / "john/John_seg.nii.gz", np.ones(hu.shape, dtype=np.uint8))
+
+
+def everything_to_share(out):
+    return "".join(
+        name + content.decode("latin1") for name, content in contents(out).items() if ".private." not in name
     )
-    for secret in ("SECRET", "secretperson", "19640812"):
-        assert secret.lower() not in everything.lower()
-    private = (tmp_path / "out" / "volumes.private.csv").read_text()
-    assert private == "volume,folder\nct0001,x\nct0002,y\n"
+
+
+def test_no_identity_leaves_the_volumes(hu, tmp_path):
+    plant(tmp_path / "cts", hu)
+    code = (
+        "import sys\n"
+        "from data.synthesis import collection\n"
+        "from data.synthesize import main\n"
+        "collection.working_spacing = lambda _: 4.0\n"
+        "main()\n"
+    )
+    options = ("--pairs-per-patient", "1", "--image-size", "32", "--workers", "1", "--device", "cpu")
+    paths = ("--ct", str(tmp_path / "cts"), "--out", str(tmp_path / "out"))
+    done = command("-X", "dev", "-c", code, *paths, *options)
+    assert done.returncode == 0, done.stderr
+    assert "2 pairs of 2 volume(s)" in done.stdout
+    for text in (done.stdout, done.stderr, everything_to_share(tmp_path / "out")):
+        assert not [secret for secret in SECRETS if secret in text.lower()]
+    skipped = [line for line in (done.stdout + done.stderr).splitlines() if "skipped" in line]
+    assert [line.partition(":")[0] for line in skipped] == [
+        f"skipped ct000{number}" for number in (1, 4, 5, 6)
+    ]
+
+
+def test_the_private_list_names_files_and_reasons_for_its_owner_only(hu, tmp_path):
+    plant(tmp_path / "cts", hu)
+    summary = synthesize(config(tmp_path / "cts", tmp_path / "out", pairs_per_patient=1), progress=False)
+    private = tmp_path / "out/volumes.private.csv"
+    assert private.stat().st_mode & 0o777 == 0o600
+    with private.open(newline="") as file:
+        lines = {line["volume"]: (line["path"], line["reason"]) for line in csv.DictReader(file)}
+    assert [lines[name][0] for name in sorted(lines)] == [
+        *(
+            "Doe_Jane.nii",
+            "Doe_John/ct.nii.gz",
+            "Doe_x/IM0000",
+            "Doe_y/IM0000",
+            "john/ct.nii.gz",
+            "odd/IM0000",
+        )
+    ]
+    assert {name: reason for name, (_, reason) in lines.items() if reason} == summary.skipped
+    assert "tilted" in lines["ct0004"][1]
+
+
+def test_a_volume_added_later_renames_none(hu, tmp_path):
+    save_nifti(tmp_path / "cts/m/ct.nii.gz", hu)
+    save_nifti(tmp_path / "cts/n/ct.nii.gz", np.full_like(hu, 30))
+    small = config(tmp_path / "cts", tmp_path / "out", pairs_per_patient=1)
+    synthesize(small, progress=False)
+    before = contents(tmp_path / "out")
+    save_nifti(tmp_path / "cts/a/ct.nii.gz", hu)
+    assert synthesize(small, progress=False).pairs == 2
+    private = (tmp_path / "out/volumes.private.csv").read_text()
+    places = [line.split(",")[:2] for line in private.splitlines()[1:]]
+    assert places == [["ct0001", "m/ct.nii.gz"], ["ct0002", "n/ct.nii.gz"], ["ct0003", "a/ct.nii.gz"]]
+    image = "baseline/ct0001-p000_000.png"
+    assert contents(tmp_path / "out")[image] == before[image]
+    (tmp_path / "out/volumes.private.csv").unlink()  # finished volumes are known by their records as well
+    save_nifti(tmp_path / "cts/0/ct.nii.gz", np.full_like(hu, 30))
+    assert synthesize(small, progress=False).pairs == 2
+
+
+def test_a_skipped_volume_is_said_once(root, tmp_path, capsys):
+    small = config(root, tmp_path / "out", patients_per_volume=2, pairs_per_patient=1)
+    lines = describe(synthesize(small, progress=True))
+    said = "\n".join([*capsys.readouterr(), *lines])
+    assert said.count("skipped ct0003") == 1
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("place", ["data.synthesis.output.write_map", "pathlib.Path.write_text"])
+def test_a_full_disk_stops_the_run_in_one_line(root, tmp_path, monkeypatch, place):
+    monkeypatch.setattr(place, full)
+    with pytest.raises(DataError, match=r"out.* cannot be written \(No space left on device\)") as caught:
+        synthesize(config(root, tmp_path / "out"), progress=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_output_below_a_file_is_one_line(root, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match=r"--out .*file/out cannot be written \(Not a directory\)"):
+        synthesize(config(root, tmp_path / "file/out"), progress=False)
+
+
+def test_a_run_that_made_nothing_keeps_no_other_out(root, tmp_path):
+    save_nifti(tmp_path / "cts/a/ct.nii.gz", np.full((30, 30, 30), 30, dtype=np.int16))
+    with pytest.raises(DataError, match="could be used"):
+        synthesize(config(tmp_path / "cts", tmp_path / "out"), progress=False)
+    small = config(root, tmp_path / "out", pairs_per_patient=1, seed=2)
+    assert synthesize(small, progress=False).pairs == 2
+    with pytest.raises(DataError, match="holds pairs of other settings"):
+        synthesize(replace(small, seed=3), progress=False)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", '{"rows": [{}]}', '{"rows": [], "volume": 1, "patient": "x", "digest": 2}'],
+)
+def test_a_damaged_record_is_an_unfinished_patient(root, run, tmp_path, content):
+    _, complete = run
+    shutil.copytree(complete, tmp_path / "out")
+    record = tmp_path / "out/.synthesis/ct0002-p000.done.json"
+    record.write_text(content)
+    synthesize(config(root, tmp_path / "out"), progress=False)
+    assert contents(tmp_path / "out") == contents(complete)
 
 
 def test_a_bug_is_not_a_skipped_volume(root, tmp_path, monkeypatch):

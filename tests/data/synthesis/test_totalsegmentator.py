@@ -80,3 +80,10 @@ def test_names_in_the_header_are_read():
     )
     assert table_in_header([b"something else", header]) == {3: "heart"}
     assert table_in_header([]) is None
+
+
+def test_a_table_whose_keys_are_no_numbers_is_none():
+    header = b'<L><Label Key="three">heart</Label></L>'
+    huge = b'<L><Label Key="99999999999">heart</Label></L>'
+    assert table_in_header([header, huge]) is None
+    assert table_in_header([header, b'<L><Label Key="3">heart</Label></L>']) == {3: "heart"}

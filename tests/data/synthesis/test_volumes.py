@@ -1,9 +1,12 @@
+import os
+
 import nibabel
 import numpy as np
 import pytest
 from pydicom.uid import generate_uid
 
 from data.errors import DataError
+from data.synthesis import series
 from data.synthesis.anatomy import LUNGS
 from data.synthesis.totalsegmentator import NAMES, TABLES
 from data.synthesis.volumes import Source, find_volumes, read_volume
@@ -50,9 +53,34 @@ def test_cases_files_and_series_are_found_and_named(tmp_path, hu, labels):
     save_nifti(tmp_path / "Case_3_seg.nii.gz", labels[::4, ::4, ::4])
     save_nifti(tmp_path / "group/s0001/ct.nii.gz", small)
     save_dicom(tmp_path / "dicom/one", small)
-    found = {source.name: source for source in find_volumes(tmp_path)}
-    assert list(found) == ["Case-3", "ct0001", "group-s0001-s0001", "s0001-s0001", "s0002"]
-    assert [len(found[name].labels) for name in found] == [1, 0, 0, 1, 1]
+    found = find_volumes(tmp_path)
+    assert [source.name for source in found] == [f"ct{number:04d}" for number in range(1, 6)]
+    places = ["Case_3.nii.gz", "dicom/one/IM0000", "group/s0001/ct.nii.gz", "s0001/ct.nii.gz"]
+    assert [source.path(tmp_path) for source in found] == [*places, "s0002/volume.nii"]
+    assert [len(source.labels) for source in found] == [1, 0, 0, 1, 1]
+
+
+def test_known_volumes_keep_their_names_and_new_ones_get_free_ones(tmp_path, hu):
+    for name in ("b", "d", "e"):
+        save_nifti(tmp_path / f"{name}/ct.nii.gz", hu[::4, ::4, ::4])
+    [b, *_] = find_volumes(tmp_path)
+    known = {b.digest(tmp_path): "ct0007", "d/ct.nii.gz": "ct0002", "gone/ct.nii.gz": "ct0001"}
+    save_nifti(tmp_path / "a/ct.nii.gz", hu[::4, ::4, ::4])
+    found = {source.name: source.path(tmp_path)[0] for source in find_volumes(tmp_path, known)}
+    assert found == {"ct0002": "d", "ct0003": "a", "ct0004": "e", "ct0007": "b"}
+
+
+def test_links_to_folders_are_followed_and_every_folder_is_read_once(tmp_path, hu):
+    archive = tmp_path / "archive"
+    save_nifti(archive / "one/ct.nii.gz", hu[::4, ::4, ::4])
+    save_nifti(tmp_path / "cts/real/ct.nii.gz", hu[::4, ::4, ::4])
+    for link, target in (("b", archive / "one"), ("c", archive), ("a", tmp_path / "cts/real")):
+        (tmp_path / "cts" / link).symlink_to(target)
+    (archive / "back").symlink_to(tmp_path / "cts")
+    (archive / "one/loop").symlink_to(archive / "one")
+    (archive / "nowhere").symlink_to(archive / "none")
+    found = find_volumes(tmp_path / "cts")
+    assert [source.path(tmp_path / "cts") for source in found] == ["b/ct.nii.gz", "real/ct.nii.gz"]
 
 
 def test_a_folder_of_several_volumes_is_no_case(tmp_path, hu):
@@ -105,14 +133,14 @@ def test_the_numbers_of_version_1_are_recognised(tmp_path, hu, labels):
 def test_numbers_of_another_kind_are_refused(tmp_path, hu, labels):
     save_nifti(tmp_path / "a/ct.nii.gz", hu)
     save_nifti(tmp_path / "a/labels.nii.gz", (labels > 0).astype(np.uint8))
-    with pytest.raises(DataError, match="not numbered as TotalSegmentator's"):
+    with pytest.raises(DataError, match="its label map is not numbered as TotalSegmentator's"):
         read_volume(only(tmp_path))
 
 
 def test_labels_on_another_grid_are_refused(tmp_path, hu, labels):
     save_nifti(tmp_path / "a/ct.nii.gz", hu)
     save_nifti(tmp_path / "a/labels.nii.gz", labels[:-1])
-    with pytest.raises(DataError, match=r"labels.nii.gz lies on another grid"):
+    with pytest.raises(DataError, match="its label map lies on another grid"):
         read_volume(only(tmp_path))
 
 
@@ -149,12 +177,47 @@ def test_volumes_of_another_kind_are_refused(tmp_path, hu, change, message):
         read_volume(only(tmp_path))
 
 
-def test_a_truncated_file_is_one_line(tmp_path, hu):
-    path = save_nifti(tmp_path / "a/ct.nii.gz", hu)
+def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match="cannot be read") as caught:
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LPS", "SRA"])
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(
+    ("damaged", "message"),
+    [
+        ("ct", "the CT cannot be read"),
+        ("labels", "its label map cannot be read"),
+        ("segmentations/heart", "its label map heart.nii(.gz)? cannot be read"),
+    ],
+)
+def test_a_truncated_file_is_one_line_without_its_path(tmp_path, hu, labels, axes, suffix, damaged, message):
+    save_nifti(tmp_path / f"Doe_John/ct{suffix}", hu, axes)
+    if damaged != "ct":
+        save_nifti(tmp_path / f"Doe_John/{damaged}{suffix}", labels, axes)
+    truncate(tmp_path / f"Doe_John/{damaged}{suffix}")
+    with pytest.raises(DataError, match=message) as caught:
         read_volume(only(tmp_path))
     assert "\n" not in str(caught.value)
+    assert "Doe" not in str(caught.value)
+
+
+def test_a_link_to_nowhere_is_one_line(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/ct.nii.gz").symlink_to(tmp_path / "Doe_John.nii.gz")
+    with pytest.raises(DataError, match=r"the CT cannot be read \(FileNotFoundError\)"):
+        read_volume(only(tmp_path))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("name", ["labels", "segmentations/heart"])
+def test_labels_that_are_no_numbers_are_refused(tmp_path, hu, labels, value, name):
+    save_nifti(tmp_path / "a/ct.nii.gz", hu)
+    wrong = labels.astype(np.float32)
+    wrong[3, 4, 5] = value
+    save_nifti(tmp_path / f"a/{name}.nii.gz", wrong)
+    with pytest.raises(DataError, match=r"its label map .*holds values that are no numbers"):
+        read_volume(only(tmp_path))
 
 
 def test_a_series_reads_like_the_same_volume(tmp_path, hu):
@@ -221,12 +284,40 @@ def test_a_short_series_is_refused(tmp_path, hu):
         read_volume(only(tmp_path))
 
 
-def test_a_digest_follows_names_and_sizes(tmp_path):
+def test_a_series_exported_twice_is_read_once(tmp_path, hu):
+    for path in save_dicom(tmp_path / "a", hu[..., :30]):
+        (tmp_path / "b").mkdir(exist_ok=True)
+        (tmp_path / "b" / path.name).write_bytes(path.read_bytes())
+        (tmp_path / "a" / f"copy_{path.name}").write_bytes(path.read_bytes())
+    np.testing.assert_array_equal(read_volume(only(tmp_path)).hu, hu[..., :30])
+
+
+def test_headers_read_in_processes_give_the_same(tmp_path, hu, monkeypatch):
+    for name in ("a", "b"):
+        save_dicom(tmp_path / name, hu[..., :30], patient=name)
+    alone = find_volumes(tmp_path)
+    monkeypatch.setattr(series, "_WORTH_A_POOL", 1)
+    monkeypatch.setattr(series, "_CHUNK", 7)
+    assert find_volumes(tmp_path, workers=2) == alone
+
+
+def test_a_bar_shows_the_headers(tmp_path, hu, capsys):
+    save_dicom(tmp_path / "a", hu[..., :30])
+    find_volumes(tmp_path, progress=True)
+    assert "headers: 100%" in capsys.readouterr().err
+
+
+def test_a_digest_follows_names_sizes_and_times(tmp_path):
     file = tmp_path / "ct.nii"
     file.write_bytes(b"1234")
-    source = Source(name="a", files=(file,))
+    source = Source(files=(file,))
+    os.utime(file, ns=(0, 1_000_000_000))
     before = source.digest(tmp_path)
     file.write_bytes(b"4321")
+    os.utime(file, ns=(5, 1_000_000_000))
     assert source.digest(tmp_path) == before
+    os.utime(file, ns=(0, 1_000_000_001))
+    assert source.digest(tmp_path) != before
     file.write_bytes(b"12345")
+    os.utime(file, ns=(0, 1_000_000_000))
     assert source.digest(tmp_path) != before

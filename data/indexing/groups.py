@@ -1,0 +1,55 @@
+"""Patients who may be one person, and so belong in one split."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def groups_of(number: pa.Array, study: pa.Array) -> pa.Array:
+    """The group of every image: images of one number or of one study are together, and so is what they link.
+
+    Args:
+        number: the patients' numbers, as all spellings have them.
+        study: UIDs of the studies.
+
+    Returns:
+        The first number of the group, in order of the alphabet.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    numbers, studies = number.dictionary_encode(), study.dictionary_encode()
+    count = len(numbers.dictionary)
+    size = count + len(studies.dictionary)
+    edges = (numbers.indices.to_numpy(), studies.indices.to_numpy().astype(np.int64) + count)
+    graph = coo_array((np.ones(len(number), bool), edges), shape=(size, size))
+    _, components = connected_components(graph, directed=False)
+    named: dict[int, str] = {}
+    names = numbers.dictionary.to_pylist()
+    for code in sorted(range(count), key=names.__getitem__):
+        named.setdefault(int(components[code]), names[code])
+    of_number = pa.array([named[int(component)] for component in components[:count]], pa.string())
+    return of_number.take(numbers.indices)
+
+
+def notes_on(patient: pa.Array, number: pa.Array, study: pa.Array) -> list[str]:
+    """How many numbers and studies belong to more than one patient."""
+    notes = []
+    if spellings := _with_several(number, patient):
+        notes.append(
+            f"{spellings:,} patient numbers occur in several spellings or with several issuers; these count "
+            "as patients of their own, but stay in one split"
+        )
+    if shared := _with_several(study, number):
+        notes.append(f"{shared:,} studies carry several patient numbers; their patients stay in one split")
+    return notes
+
+
+def _with_several(keys: pa.Array, values: pa.Array) -> int:
+    """How many keys come with more than one value."""
+    counted = (
+        pa.table({"key": keys, "value": values}).group_by("key").aggregate([("value", "count_distinct")])
+    )
+    return pc.sum(pc.greater(counted["value_count_distinct"], 1)).as_py() or 0
