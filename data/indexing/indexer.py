@@ -142,7 +142,7 @@ def _keep_usable(catalogue: Catalogue, root: Path, views: Sequence[str]) -> int:
             f"{root} holds none of the {len(present):,} files that its tables name; "
             "unpack the images beside the tables, or choose another --layout"
         )
-    _require_images_of_every_split(catalogue, present)
+    _leave_out_empty_splits(catalogue, present)
     catalogue.select(np.flatnonzero(present))
     if catalogue.official_splits:
         has_split = catalogue.images.split.is_valid().to_numpy(zero_copy_only=False)
@@ -154,15 +154,22 @@ def _keep_usable(catalogue: Catalogue, root: Path, views: Sequence[str]) -> int:
     return int((~present).sum())
 
 
-def _require_images_of_every_split(catalogue: Catalogue, present: NDArray[np.bool_]) -> None:
+def _leave_out_empty_splits(catalogue: Catalogue, present: NDArray[np.bool_]) -> None:
+    """An official split of which no image is there: without training data nothing works, others are drawn."""
     for name in sorted(catalogue.official_splits):
         is_of_split = pc.fill_null(pc.equal(catalogue.images.split, name), False)
         rows = is_of_split.to_numpy(zero_copy_only=False)
-        if rows.any() and not present[rows].any():
+        if not rows.any() or present[rows].any():
+            continue
+        if name == "train":
             raise DataError(
                 f"every image of the split {name} is missing; unpack them beside the tables, or put aside "
                 "the table or list that names them"
             )
+        catalogue.official_splits -= {name}
+        catalogue.notes.append(
+            f"no image of the official split {name} is there: patients for it are drawn from train"
+        )
 
 
 def _drop(catalogue: Catalogue, kept: NDArray[np.bool_], reason: str) -> None:

@@ -281,6 +281,26 @@ def test_an_official_split_that_lost_all_its_images_is_refused(tmp_path):
     assert index(options(tmp_path)).splits == {"train": 0, "val": 1, "test": 1}
 
 
+def test_a_small_part_of_a_data_set_gets_drawn_splits_where_the_official_ones_are_empty(tmp_path):
+    """MIMIC-CXR's official validation split is under a hundredth of it: a part often has none of it."""
+    MINIATURES["chexpert"](tmp_path / "data")
+    for number in range(5):
+        extra = tmp_path / f"data/train/patient9{number}/study1"
+        extra.mkdir(parents=True)
+        (extra / "view1_frontal.jpg").touch()
+        with (tmp_path / "data/train.csv").open("a") as table:
+            columns = (tmp_path / "data/train.csv").read_text().splitlines()[0].count(",")
+            table.write(
+                f"CheXpert-v1.0/train/patient9{number}/study1/view1_frontal.jpg" + "," * columns + "\n"
+            )
+    shutil.rmtree(tmp_path / "data/valid")
+    summary = index(options(tmp_path))
+    assert summary.splits["val"] > 0
+    assert (
+        "no image of the official split val is there: patients for it are drawn from train" in summary.notes
+    )
+
+
 def test_paths_of_another_tables_are_counted_and_not_repeated(tmp_path):
     write_csv(tmp_path / "data/train.csv", ("Path",), [("DOE_JANE/a.jpg",), ("train/p/study1/a.jpg",)])
     with pytest.raises(DataError) as caught:
