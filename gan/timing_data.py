@@ -39,7 +39,7 @@ FILM = (2500, 2048)
 """Rows and columns of a storage phosphor plate of 35 x 43 cm, about."""
 FILES, SHORT_SET, LONG_SET = 48, 256, 2048
 PATIENTS, STUDIES, IMAGES_A_STUDY = 100_000, 5, 2
-WARM_UP, STEPS = 5, 60
+WARM_UP, STEPS, TRAIN_PATIENTS = 5, 60, 12
 DATA, OUT = "data", "out"
 
 
@@ -154,7 +154,9 @@ def decode_some(records: list[ImageRecord]) -> None:
 def training_data(folder: Path) -> Iterator[tuple[str, AdversarialConfig]]:
     """The tiny preset on embedded data, few but enough, and on the same images prepared."""
     preset = adversarial_preset("tiny")
-    synthesis = SynthesisConfig(train_patients=12, val_patients=1, test_patients=1, volume="phantom")
+    synthesis = SynthesisConfig(
+        train_patients=TRAIN_PATIENTS, val_patients=1, test_patients=1, volume="phantom"
+    )
     embedded = replace(preset.data, synthesis=synthesis, cache_dir=folder)
     pairs = build_pairs(embedded, "train", progress=False)
     yield "embedded", replace(preset, data=embedded)

@@ -78,6 +78,9 @@ def synthesize(config: SynthesizeConfig, *, progress: bool = True) -> Summary:
         DataError: if there is no volume, none could be used, or the output folder is of something else.
     """
     device = resolve_device(config)
+    if config.out.resolve().is_relative_to(config.ct.resolve()):
+        # Its own NIfTI pairs would be taken for volumes.
+        raise DataError(f"--out {config.out} lies in --ct {config.ct}; name a folder elsewhere")
     folder = Folder(config.out, config.format, config.change)
     sources = find_volumes(
         config.ct, folder.pseudonyms(), workers=config.workers or available_cores(), progress=progress

@@ -170,6 +170,11 @@ def test_more_patients_extend_a_run(root, run, tmp_path):
     assert contents(first)["baseline/ct0002-p000_000.png"] == before["baseline/ct0002-p000_000.png"]
 
 
+def test_pairs_are_not_written_among_the_volumes(root):
+    with pytest.raises(DataError, match=r"--out .*pairs lies in --ct .*; name a folder elsewhere"):
+        synthesize(config(root, root / "pairs"), progress=False)
+
+
 def test_other_settings_need_another_folder_or_overwrite(root, tmp_path):
     out = tmp_path / "out"
     synthesize(config(root, out), progress=False)
