@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -113,6 +114,9 @@ def _fold(boxed: str) -> str:
             break
         head.append(line)
     text = " ".join(head) or " ".join(boxed.split())
+    if message[0].startswith("Missing from"):
+        missing = [line for line in message if line.startswith("-") or re.fullmatch("[A-Z]+", line)]
+        text = f"missing: {', '.join(missing)}"
     if proposed and text.startswith("Unrecognized"):
         text += f"; perhaps {' or '.join(dict.fromkeys(proposed))}"
     return f"{text}; see --help"

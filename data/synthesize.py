@@ -47,7 +47,8 @@ def describe(summary: Summary) -> list[str]:
     if not summary.has_splits:
         lines.append(
             "WARNING: no split column: fewer than 3 volumes cannot be split by volume. Training will split "
-            "by virtual patient and test on the CTs it was trained on: scores will be too good. Add volumes."
+            "by virtual patient (at least 3, see --patients-per-volume) and test on the CTs it was trained "
+            "on: scores will be too good. Add volumes."
         )
     lines.append(f"train on it: python -m gan.adversarial --data.path {summary.manifest}")
     return lines

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from data import Geometry, fit_to_square, read_radiograph, restore_from_square, write_map
-from data.datasets import geometry_of
+from data import Geometry, Radiograph, fit_to_square, read_radiograph, restore_from_square, write_map
+from data.config import Framing
 from data.errors import UserError
 from gan.config import AdversarialConfig
 from gan.models import load_generator
@@ -23,16 +23,14 @@ def predict_files(
         DataError: an image is missing or unreadable.
         UserError: the run holds no generator, or the output cannot be written.
     """
-    pictures = [read_radiograph(path, config.data.intensity) for path in (baseline, followup)]
+    pictures = (
+        read_radiograph(baseline, config.data.intensity),
+        read_radiograph(followup, config.data.intensity),
+    )
     device = torch.device("cpu" if cpu or not torch.cuda.is_available() else "cuda")
     generator = load_generator(run, config).to(device)
     change = predict_change(
-        generator,
-        torch.from_numpy(pictures[0].pixels)[None].to(device),
-        torch.from_numpy(pictures[1].pixels)[None].to(device),
-        geometry_of(pictures[0], config.data),
-        geometry_of(pictures[1], config.data),
-        image_size=config.data.image_size,
+        generator, *pictures, image_size=config.data.image_size, framing=config.data.framing
     )
     signed = config.data.change == "signed"
     plane = change[0].cpu().numpy()
@@ -49,27 +47,29 @@ def predict_files(
 @torch.no_grad()
 def predict_change(
     generator: nn.Module,
-    baseline: Tensor,
-    followup: Tensor,
-    geometry_baseline: Geometry,
-    geometry_followup: Geometry,
+    baseline: Radiograph,
+    followup: Radiograph,
     *,
     image_size: int,
+    framing: Framing = "pad",
 ) -> Tensor:
-    """The change map of one pair in the size of its followup.
+    """The change map of one pair in the followup's own pixels; the two may differ in size.
 
     Args:
-        generator: `(baseline, followup) -> change map`, in eval mode.
-        baseline: `[1, H, W]` in `[0, 1]`, dense tissue bright.
-        followup: the same, of any size.
-        geometry_baseline: how the baseline becomes square, as in training.
-        geometry_followup: how the followup does; the map is led back by it.
+        generator: `(baseline, followup) -> change map`, in eval mode; it decides the device.
+        baseline: the earlier radiograph.
+        followup: the later one.
         image_size: side of the square the generator was trained on, in pixels.
+        framing: how radiographs became square in training.
 
     Returns:
-        `[1, H, W]`, in `[0, 1]` or, signed, in `[-1, 1]`.
+        `[1, H, W]` on the generator's device, in `[0, 1]` or, signed, in `[-1, 1]`.
     """
-    square_baseline, _ = fit_to_square(baseline, image_size, geometry_baseline)
-    square_followup, _ = fit_to_square(followup, image_size, geometry_followup)
-    change = generator(square_baseline[None], square_followup[None])
-    return restore_from_square(change[0].float(), geometry_followup)
+    device = next(generator.parameters()).device
+    squares = []
+    for picture in (baseline, followup):
+        height, width = picture.pixels.shape
+        geometry = Geometry(height=height, width=width, framing=framing)
+        square, _ = fit_to_square(torch.from_numpy(picture.pixels)[None], image_size, geometry)
+        squares.append(square[None].to(device))
+    return restore_from_square(generator(*squares)[0].float(), geometry)

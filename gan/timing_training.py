@@ -11,7 +11,7 @@ from typing import cast
 import torch
 from accelerate import Accelerator
 
-from data import Geometry, ImageBatch, PairBatch, augment_images, augment_pairs
+from data import ImageBatch, PairBatch, Radiograph, augment_images, augment_pairs
 from gan.assemble import adversarial_state, channels_last, pretrain_state
 from gan.config import AdversarialConfig, Preset, PretrainConfig, adversarial_preset, pretrain_preset
 from gan.masking import patch_masks
@@ -92,10 +92,10 @@ def adversarial_pieces(
         adversarial_step(state, augmented, adversarial=True)
         ema_update(state, config.ema_decay)
 
+    films = [Radiograph(pixels=image[0, 0].cpu().numpy(), spacing_mm=None) for image in (baseline, followup)]
+
     def predict() -> object:
-        size = config.data.image_size
-        geometry = Geometry(height=size, width=size)
-        return predict_change(state.ema.module, baseline[0], followup[0], geometry, geometry, image_size=size)
+        return predict_change(state.ema.module, *films, image_size=config.data.image_size)
 
     return len(batch), transform, step, predict
 

@@ -37,7 +37,7 @@ class Radiograph:
     """Distance between rows and between columns, in mm; None where the file names none."""
 
 
-def read_radiograph(path: Path, intensity: Intensity = "dicom") -> Radiograph:
+def read_radiograph(path: Path | str, intensity: Intensity = "dicom") -> Radiograph:
     """Read a radiograph: DICOM, PNG, JPEG, TIFF, NPY, NPZ or NIfTI, by its suffix.
 
     A file without a suffix, or with an unknown one, is read as DICOM. Warnings of the libraries are kept off
@@ -56,10 +56,10 @@ def read_radiograph(path: Path, intensity: Intensity = "dicom") -> Radiograph:
             of range, or, for percentiles, flat.
     """
     with quiet():
-        return _read_radiograph(path, intensity)
+        return _read_radiograph(Path(path), intensity)
 
 
-def read_image(path: Path, intensity: Intensity = "dicom") -> NDArray[np.float32]:
+def read_image(path: Path | str, intensity: Intensity = "dicom") -> NDArray[np.float32]:
     """The pixels of a radiograph, `[H, W]` in `[0, 1]`; see `read_radiograph`.
 
     Raises:

@@ -394,6 +394,7 @@ MISTAKES = {
         "pretrain --data.path {broken} --data.workers 1",
         ["broken", "p0_0.png"],
     ),
+    "a missing argument": ("predict {adversarial} a.png b.png", ["missing: -o PATH, --output PATH"]),
     "a map of unknown format": ("predict {adversarial} a.png b.png -o map.bmp", ["map.bmp", ".png"]),
 }
 

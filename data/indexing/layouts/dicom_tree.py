@@ -25,6 +25,10 @@ def find(root: Path) -> bool:
     return any(path.lower().endswith(DICOM_SUFFIXES) or looks_like_dicom(path) for path in files_below(root))
 
 
+def _size(root: Path, relative: bytes) -> int:
+    return os.stat(os.path.join(os.fsencode(root), relative)).st_size  # noqa: PTH116, PTH118 (bytes)
+
+
 def read(source: Source) -> Catalogue:
     """All radiographs whose headers say whose and of which study they are; the rest is refused by reason.
 
@@ -36,17 +40,21 @@ def read(source: Source) -> Catalogue:
     headers: list[Header] = []
     kept: list[bytes] = []
     refused = [(os.path.relpath(folder, source.root), _UNREADABLE) for folder in unreadable]
-    seen: set[str] = set()
+    place_of: dict[str, int] = {}
     for path, header in zip(paths, read_headers(paths, source.workers), strict=True):
         relative = os.path.relpath(path, source.root)
-        if isinstance(header, Header) and header.image in seen:
-            refused.append((relative, _REPEATED))
-        elif isinstance(header, Header):
-            seen.add(header.image)
-            headers.append(header)
-            kept.append(os.fsencode(relative))  # names in an archive's export need not be UTF-8
-        else:
+        if not isinstance(header, Header):
             refused.append((relative, header))
+            continue
+        encoded = os.fsencode(relative)  # names in an archive's export need not be UTF-8
+        place = place_of.setdefault(header.image, len(headers))
+        if place == len(headers):
+            headers.append(header)
+            kept.append(encoded)
+            continue
+        if _size(source.root, encoded) > _size(source.root, kept[place]):  # the other one was cut off
+            kept[place], encoded = encoded, kept[place]
+        refused.append((os.fsdecode(encoded), _REPEATED))
     numbers = pa.array([header.number for header in headers], pa.string())
     images = _images(headers, kept, numbers)
     catalogue = Catalogue(images=images, namespace="dicom", dated=True, checked=True)

@@ -121,8 +121,10 @@ def test_the_folders_read_without_the_manifest(run, tmp_path, root):
     from data.tables.folders import pairs_in_folder
 
     _, out = run
-    assert len(pairs_in_folder(out)) == 4
+    with pytest.raises(DataError, match=r"is described by .*manifest\.csv"):
+        pairs_in_folder(out)
     synthesize(config(root, tmp_path / "out", format="nifti"), progress=False)
+    (tmp_path / "out" / "manifest.csv").unlink()
     found = pairs_in_folder(tmp_path / "out")
     assert {record.patient_id for record in found} == {"ct0001-p000", "ct0002-p000"}
 

@@ -128,3 +128,13 @@ def test_a_name_that_is_not_utf8_is_refused_by_name(tmp_path):
     (tmp_path / "m\udcfcller.png").touch()
     with pytest.raises(DataError, match=r"ller\.png' has a name that is not UTF-8; rename it"):
         images_in_folder(tmp_path)
+
+
+@pytest.mark.parametrize("find", [pairs_in_folder, images_in_folder])
+def test_a_folder_with_a_manifest_is_not_guessed_at(tmp_path, find):
+    _touch(tmp_path, "baseline/h0-000.png", "followup/h0-000.png", "manifest.csv")
+    with pytest.raises(DataError, match=r"manifest\.csv; give that manifest, not the folder"):
+        find(tmp_path)
+    _touch(tmp_path, "prepared.json")
+    with pytest.raises(DataError, match=r"is prepared data; train on it with --data\.prepared"):
+        find(tmp_path)
