@@ -133,7 +133,7 @@ def test_a_name_that_is_not_utf8_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize("find", [pairs_in_folder, images_in_folder])
 def test_a_folder_with_a_manifest_is_not_guessed_at(tmp_path, find):
     _touch(tmp_path, "baseline/h0-000.png", "followup/h0-000.png", "manifest.csv")
-    with pytest.raises(DataError, match=r"manifest\.csv; give that manifest, not the folder"):
+    with pytest.raises(DataError, match=r"manifest\.csv: give that manifest, not the folder"):
         find(tmp_path)
     _touch(tmp_path, "prepared.json")
     with pytest.raises(DataError, match=r"is prepared data; train on it with --data\.prepared"):
