@@ -20,11 +20,12 @@ demo: install
 	$(BIN)/python -m gan.pretrain
 	$(BIN)/python -m gan.adversarial
 
+# One test process a core, each with one thread: more of them would wait for each other.
 test: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses auto --dist loadfile
 
 # Networks at full size (512 px, 110 to 180 M parameters): about a minute and 4 GB of memory.
 test-slow: install

@@ -1,6 +1,8 @@
 """Small real files and the smallest options, for the tests of the stages."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,9 @@ MICRO = [
 ]
 MICRO_ADVERSARIAL = [*MICRO, *("--disc.base-channels", "4"), *("--disc.num-layers", "1")]
 
+PRETRAIN = [*MICRO, "--epochs", "2", "--mask.patch-size", "8"]
+ADVERSARIAL = [*MICRO_ADVERSARIAL, "--epochs", "3"]
+
 
 def command_environment() -> dict[str, str]:
     """One thread a process: tests run beside each other, and two threads may add up in another order."""
@@ -61,3 +66,16 @@ def write_pairs(
                 path = folder / name / f"p{patient}_{pair}.png"
                 imsave(path, np.round(image * 65535).astype(np.uint16), check_contrast=False)
     return folder
+
+
+def run(module, *args, cwd, launcher=()):
+    """`python -m MODULE ARGS` to its end, as a user would type it."""
+    return subprocess.run(
+        [sys.executable, *launcher, "-m", module, *map(str, args)],
+        cwd=cwd,
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )

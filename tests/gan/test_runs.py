@@ -16,33 +16,7 @@ from safetensors.torch import load_file
 from gan.checkpoint import list_checkpoints
 from gan.rundir import RunDir
 from networks import BottleneckEncoder, LongitudinalMIMModelBig
-from tests.micro import MICRO, MICRO_ADVERSARIAL, command_environment, write_pairs
-
-PRETRAIN = [*MICRO, "--epochs", "2", "--mask.patch-size", "8"]
-ADVERSARIAL = [*MICRO_ADVERSARIAL, "--epochs", "3"]
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory, pairs_folder):
-    """A directory in which both stages have run once."""
-    folder = tmp_path_factory.mktemp("workplace")
-    for module, options in (("gan.pretrain", PRETRAIN), ("gan.adversarial", ADVERSARIAL)):
-        done = run(module, *options, "--data.path", pairs_folder, cwd=folder)
-        assert done.returncode == 0, done.stderr
-    return folder
-
-
-def run(module, *args, cwd, launcher=()):
-    """`python -m MODULE ARGS` to its end, as a user would type it."""
-    return subprocess.run(
-        [sys.executable, *launcher, "-m", module, *map(str, args)],
-        cwd=cwd,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+from tests.micro import ADVERSARIAL, MICRO, MICRO_ADVERSARIAL, PRETRAIN, command_environment, run, write_pairs
 
 
 def start(module, *args, cwd):
@@ -293,7 +267,16 @@ def test_networks_of_the_users_own_run_by_command(tmp_path, pairs_folder):
     done = run(
         "gan.adversarial",
         *MICRO_ADVERSARIAL,
-        *("--max-steps", "2", "--data.path", pairs_folder, *FRESH.split()),
+        *(
+            "--max-steps",
+            "2",
+            "--data.path",
+            pairs_folder,
+            "--pretrained",
+            "none",
+            "--weights.perceptual",
+            "0",
+        ),
         *("--generator", "tests.gan.plugins:Generator", "--discriminator", "tests.gan.plugins:Discriminator"),
         cwd=tmp_path,
     )
@@ -324,138 +307,6 @@ def test_prediction_comes_in_the_size_of_the_followup(workplace, tmp_path):
     assert stored.shape == exact.shape == (50, 70)
     np.testing.assert_allclose(stored / 65535, exact, atol=1e-5)
     assert imread(tmp_path / "map_overlay.png").ndim == 3
-
-
-FRESH = "--pretrained none --weights.perceptual 0"
-TO_MAP = "{pairs}/followup/p0_0.png -o m.png"
-# Mistake: the command, and what its one line must name.
-MISTAKES = {
-    "a missing manifest": ("pretrain --data.path absent.csv", ["absent.csv"]),
-    "an empty folder": ("pretrain --data.path {empty}", ["empty"]),
-    "an unreadable image": ("pretrain --data.path {broken}", ["broken", "p0_0.png"]),
-    "an unknown option": ("pretrain --mask.size 3", ["--mask.size"]),
-    "a patch as large as the image": (
-        "pretrain --data.path {pairs} --mask.patch-size 64",
-        ["mask.patch_size is 64", "image_size"],
-    ),
-    "a target of another size": (
-        f"adversarial --data.path {{sizes}} {FRESH}",
-        ["p0_0.png", "16 x 16", "32 x 32", "target"],
-    ),
-    "a target outside its range": (f"adversarial --data.path {{range}} {FRESH}", ["p0_0.npy", "[0, 1]"]),
-    "a patient in two splits": (f"adversarial --data.path {{leak}} {FRESH}", ["leak", "p0", "train", "test"]),
-    "a negative weight": ("adversarial --weights.l1 -1", ["weights.l1", "-1"]),
-    "no pretraining run": ("adversarial", ["python -m gan.pretrain", "--pretrained none"]),
-    "a pretraining run that is none": ("adversarial --pretrained {empty}", ["--pretrained", "empty"]),
-    "a pretraining run of another width": (
-        "adversarial --data.path {pairs} --pretrained {pretrained} --network.stem-channels 8",
-        ["runs/pretrain", "--network"],
-    ),
-    "perceptual features without an encoder": (
-        "adversarial --data.path {pairs} --pretrained none",
-        ["--weights.perceptual 0"],
-    ),
-    "a checkpoint that is not one": (
-        "adversarial --resume {garbage} --pretrained {pretrained}",
-        ["step_00000001", "not a checkpoint"],
-    ),
-    "a run that is none": ("adversarial --resume {empty}", ["--resume", "empty", "config.yaml"]),
-    "a plug-in that does not exist": (
-        f"adversarial --generator nowhere:Net {FRESH}",
-        ["--generator nowhere:Net"],
-    ),
-    "a run without a generator": (
-        f"predict {{pretrained}} {{pairs}}/baseline/p0_0.png {TO_MAP}",
-        ["runs/pretrain", "gan.adversarial"],
-    ),
-    "a missing radiograph": (f"predict {{adversarial}} absent.png {TO_MAP}", ["absent.png"]),
-    "a map over a radiograph": (
-        "predict {adversarial} a.png b.png -o b.png",
-        ["b.png", "one of the radiographs"],
-    ),
-    "resuming with another seed": (
-        "adversarial --resume {resumable} --seed 5 --pretrained {pretrained}",
-        ["--resume", "--seed was 0 and is 5 now"],
-    ),
-    "resuming with another split": (
-        "adversarial --resume {resumable} --data.split-seed 1 --pretrained {pretrained}",
-        ["--resume", "the data (fingerprint of samples, patients and splits) was"],
-    ),
-    "resuming with another intensity": (
-        "adversarial --resume {resumable} --data.intensity percentile --pretrained {pretrained}",
-        ["--resume", "--data.intensity was dicom and is percentile now"],
-    ),
-    "an overlay over a radiograph": (
-        "predict {adversarial} m_overlay.png b.png -o m.png",
-        ["m_overlay.png is one of the radiographs"],
-    ),
-    "resuming and overwriting": ("adversarial --resume {resumable} --overwrite", ["--overwrite", "exclude"]),
-    "an unreadable image in a loader process": (
-        "pretrain --data.path {broken} --data.workers 1",
-        ["broken", "p0_0.png"],
-    ),
-    "a missing argument": ("predict {adversarial} a.png b.png", ["missing: -o PATH, --output PATH"]),
-    "a map of unknown format": ("predict {adversarial} a.png b.png -o map.bmp", ["map.bmp", ".png"]),
-}
-
-
-@pytest.fixture(scope="module")
-def mistaken(tmp_path_factory, workplace, pairs_folder):
-    """Paths of everything that is wrong, by name."""
-
-    import numpy as np
-    from skimage.io import imsave
-
-    root = tmp_path_factory.mktemp("mistakes")
-    for name in ("broken", "sizes", "range"):
-        shutil.copytree(pairs_folder, root / name)
-    (root / "empty").mkdir()
-    for kind in ("baseline", "followup", "target"):
-        (root / "broken" / kind / "p0_0.png").write_bytes(b"no picture")
-    imsave(root / "sizes" / "target" / "p0_0.png", np.zeros((16, 16), np.uint8), check_contrast=False)
-    (root / "range" / "target" / "p0_0.png").unlink()
-    np.save(root / "range" / "target" / "p0_0.npy", np.full((32, 32), 1.5, np.float32))
-    table = [["patient_id", "baseline", "followup", "target", "split"]]
-    for number, split in enumerate(["train", "train", "val", "test"]):
-        files = [pairs_folder / kind / f"p{number}_0.png" for kind in ("baseline", "followup", "target")]
-        table.append([f"p{0 if split == 'test' else number}", *map(str, files), split])
-    (root / "leak.csv").write_text("\n".join(",".join(row) for row in table))
-    garbage = root / "garbage"
-    shutil.copytree(workplace / "runs" / "adversarial", garbage)
-    shutil.rmtree(garbage / "checkpoints")
-    (garbage / "checkpoints" / "step_00000001").mkdir(parents=True)
-    (garbage / "checkpoints" / "step_00000001" / "step.json").write_text('{"step": 1, "processes": 1}')
-    shutil.copytree(workplace / "runs" / "adversarial", root / "resumable")
-    return {
-        **{name: root / name for name in ("broken", "sizes", "range", "empty", "garbage", "resumable")},
-        "leak": root / "leak.csv",
-        "pairs": pairs_folder,
-        "pretrained": workplace / "runs" / "pretrain",
-        "adversarial": workplace / "runs" / "adversarial",
-    }
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_gets_one_line_and_exit_code_2(mistake, mistaken, tmp_path):
-    command, words = MISTAKES[mistake]
-    module, *args = command.format(**mistaken).split()
-    options = {"pretrain": MICRO, "adversarial": MICRO_ADVERSARIAL, "predict": ["--cpu"]}[module]
-    if "--resume" in args:
-        options = []
-    before = contents(mistaken["garbage"], mistaken["resumable"])
-    done = run(f"gan.{module}", *options, *args, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    message = done.stderr.strip().splitlines()
-    assert len(message) == 1, done.stderr
-    assert message[0].startswith("error: ")
-    assert all(word in message[0] for word in words), message[0]
-    assert contents(mistaken["garbage"], mistaken["resumable"]) == before
-    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".safetensors", ".png")]
-
-
-def contents(*folders):
-    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
-    return {path: path.read_bytes() for path in files}
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")

@@ -1,0 +1,138 @@
+"""A user's mistake is one line that says what to do, and exit code 2; nothing that was there is touched."""
+
+import shutil
+
+import pytest
+
+from tests.micro import MICRO, MICRO_ADVERSARIAL, run
+
+FRESH = "--pretrained none --weights.perceptual 0"
+TO_MAP = "{pairs}/followup/p0_0.png -o m.png"
+# Mistake: the command, and what its one line must name.
+MISTAKES = {
+    "a missing manifest": ("pretrain --data.path absent.csv", ["absent.csv"]),
+    "an empty folder": ("pretrain --data.path {empty}", ["empty"]),
+    "an unreadable image": ("pretrain --data.path {broken}", ["broken", "p0_0.png"]),
+    "an unknown option": ("pretrain --mask.size 3", ["--mask.size"]),
+    "a patch as large as the image": (
+        "pretrain --data.path {pairs} --mask.patch-size 64",
+        ["mask.patch_size is 64", "image_size"],
+    ),
+    "a target of another size": (
+        f"adversarial --data.path {{sizes}} {FRESH}",
+        ["p0_0.png", "16 x 16", "32 x 32", "target"],
+    ),
+    "a target outside its range": (f"adversarial --data.path {{range}} {FRESH}", ["p0_0.npy", "[0, 1]"]),
+    "a patient in two splits": (f"adversarial --data.path {{leak}} {FRESH}", ["leak", "p0", "train", "test"]),
+    "a negative weight": ("adversarial --weights.l1 -1", ["weights.l1", "-1"]),
+    "no pretraining run": ("adversarial", ["python -m gan.pretrain", "--pretrained none"]),
+    "a pretraining run that is none": ("adversarial --pretrained {empty}", ["--pretrained", "empty"]),
+    "a pretraining run of another width": (
+        "adversarial --data.path {pairs} --pretrained {pretrained} --network.stem-channels 8",
+        ["runs/pretrain", "--network"],
+    ),
+    "perceptual features without an encoder": (
+        "adversarial --data.path {pairs} --pretrained none",
+        ["--weights.perceptual 0"],
+    ),
+    "a checkpoint that is not one": (
+        "adversarial --resume {garbage} --pretrained {pretrained}",
+        ["step_00000001", "not a checkpoint"],
+    ),
+    "a run that is none": ("adversarial --resume {empty}", ["--resume", "empty", "config.yaml"]),
+    "a plug-in that does not exist": (
+        f"adversarial --generator nowhere:Net {FRESH}",
+        ["--generator nowhere:Net"],
+    ),
+    "a run without a generator": (
+        f"predict {{pretrained}} {{pairs}}/baseline/p0_0.png {TO_MAP}",
+        ["runs/pretrain", "gan.adversarial"],
+    ),
+    "a missing radiograph": (f"predict {{adversarial}} absent.png {TO_MAP}", ["absent.png"]),
+    "a map over a radiograph": (
+        "predict {adversarial} a.png b.png -o b.png",
+        ["b.png", "one of the radiographs"],
+    ),
+    "resuming with another seed": (
+        "adversarial --resume {resumable} --seed 5 --pretrained {pretrained}",
+        ["--resume", "--seed was 0 and is 5 now"],
+    ),
+    "resuming with another split": (
+        "adversarial --resume {resumable} --data.split-seed 1 --pretrained {pretrained}",
+        ["--resume", "the data (fingerprint of samples, patients and splits) was"],
+    ),
+    "resuming with another intensity": (
+        "adversarial --resume {resumable} --data.intensity percentile --pretrained {pretrained}",
+        ["--resume", "--data.intensity was dicom and is percentile now"],
+    ),
+    "an overlay over a radiograph": (
+        "predict {adversarial} m_overlay.png b.png -o m.png",
+        ["m_overlay.png is one of the radiographs"],
+    ),
+    "resuming and overwriting": ("adversarial --resume {resumable} --overwrite", ["--overwrite", "exclude"]),
+    "an unreadable image in a loader process": (
+        "pretrain --data.path {broken} --data.workers 1",
+        ["broken", "p0_0.png"],
+    ),
+    "a missing argument": ("predict {adversarial} a.png b.png", ["missing: -o PATH, --output PATH"]),
+    "a map of unknown format": ("predict {adversarial} a.png b.png -o map.bmp", ["map.bmp", ".png"]),
+}
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory, workplace, pairs_folder):
+    """Paths of everything that is wrong, by name."""
+
+    import numpy as np
+    from skimage.io import imsave
+
+    root = tmp_path_factory.mktemp("mistakes")
+    for name in ("broken", "sizes", "range"):
+        shutil.copytree(pairs_folder, root / name)
+    (root / "empty").mkdir()
+    for kind in ("baseline", "followup", "target"):
+        (root / "broken" / kind / "p0_0.png").write_bytes(b"no picture")
+    imsave(root / "sizes" / "target" / "p0_0.png", np.zeros((16, 16), np.uint8), check_contrast=False)
+    (root / "range" / "target" / "p0_0.png").unlink()
+    np.save(root / "range" / "target" / "p0_0.npy", np.full((32, 32), 1.5, np.float32))
+    table = [["patient_id", "baseline", "followup", "target", "split"]]
+    for number, split in enumerate(["train", "train", "val", "test"]):
+        files = [pairs_folder / kind / f"p{number}_0.png" for kind in ("baseline", "followup", "target")]
+        table.append([f"p{0 if split == 'test' else number}", *map(str, files), split])
+    (root / "leak.csv").write_text("\n".join(",".join(row) for row in table))
+    garbage = root / "garbage"
+    shutil.copytree(workplace / "runs" / "adversarial", garbage)
+    shutil.rmtree(garbage / "checkpoints")
+    (garbage / "checkpoints" / "step_00000001").mkdir(parents=True)
+    (garbage / "checkpoints" / "step_00000001" / "step.json").write_text('{"step": 1, "processes": 1}')
+    shutil.copytree(workplace / "runs" / "adversarial", root / "resumable")
+    return {
+        **{name: root / name for name in ("broken", "sizes", "range", "empty", "garbage", "resumable")},
+        "leak": root / "leak.csv",
+        "pairs": pairs_folder,
+        "pretrained": workplace / "runs" / "pretrain",
+        "adversarial": workplace / "runs" / "adversarial",
+    }
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gets_one_line_and_exit_code_2(mistake, mistaken, tmp_path):
+    command, words = MISTAKES[mistake]
+    module, *args = command.format(**mistaken).split()
+    options = {"pretrain": MICRO, "adversarial": MICRO_ADVERSARIAL, "predict": ["--cpu"]}[module]
+    if "--resume" in args:
+        options = []
+    before = contents(mistaken["garbage"], mistaken["resumable"])
+    done = run(f"gan.{module}", *options, *args, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    message = done.stderr.strip().splitlines()
+    assert len(message) == 1, done.stderr
+    assert message[0].startswith("error: ")
+    assert all(word in message[0] for word in words), message[0]
+    assert contents(mistaken["garbage"], mistaken["resumable"]) == before
+    assert not [path for path in tmp_path.rglob("*") if path.suffix in (".safetensors", ".png")]
+
+
+def contents(*folders):
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path: path.read_bytes() for path in files}
