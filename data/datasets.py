@@ -134,18 +134,16 @@ def load_images(config: DataConfig) -> RecordTable[ImageRecord]:
     return _with_splits(images_in_manifest(config.path, check_files=config.on_error == "raise"), config)
 
 
-class ManifestPairs(Dataset[PairSample]):
-    """Pairs read from files when they are asked for, square.
-
-    `valid` marks the pixels at which both radiographs are.
+class _FromFiles(Generic[RecordT]):
+    """What pairs and images read from files share.
 
     Args:
-        records: the pairs.
+        records: the rows of a split.
         config: how to read them.
     """
 
-    def __init__(self, records: RecordTable[PairRecord], config: DataConfig) -> None:
-        self.records = records
+    def __init__(self, records: RecordTable[RecordT], config: DataConfig) -> None:
+        self.records: RecordTable[RecordT] = records
         self.config = config
 
     @property
@@ -160,6 +158,17 @@ class ManifestPairs(Dataset[PairSample]):
 
     def __len__(self) -> int:
         return len(self.records)
+
+
+class ManifestPairs(_FromFiles[PairRecord], Dataset[PairSample]):
+    """Pairs read from files when they are asked for, square.
+
+    `valid` marks the pixels at which both radiographs are.
+
+    Args:
+        records: the pairs.
+        config: how to read them.
+    """
 
     def __getitem__(self, index: int) -> PairSample:
         """Read one pair.
@@ -188,30 +197,13 @@ class ManifestPairs(Dataset[PairSample]):
         )
 
 
-class ManifestImages(Dataset[ImageSample]):
+class ManifestImages(_FromFiles[ImageRecord], Dataset[ImageSample]):
     """Images read from files when they are asked for, square, with `valid` marking real pixels.
 
     Args:
         records: the images.
         config: how to read them.
     """
-
-    def __init__(self, records: RecordTable[ImageRecord], config: DataConfig) -> None:
-        self.records = records
-        self.config = config
-
-    @property
-    def patients(self) -> list[str]:
-        """Names of the patients, sorted."""
-        return self.records.patients
-
-    @property
-    def identity(self) -> str:
-        """By which the same samples are recognised, wherever they lie."""
-        return self.records.digest()
-
-    def __len__(self) -> int:
-        return len(self.records)
 
     def __getitem__(self, index: int) -> ImageSample:
         """Read one image.

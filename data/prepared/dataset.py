@@ -90,8 +90,8 @@ def _picture(cell: pa.StructScalar) -> dict[str, Any]:
     return {name: value.as_buffer() if name == "pixels" else value.as_py() for name, value in cell.items()}
 
 
-class PreparedPairs(Dataset[PairSample]):
-    """Pairs of a prepared data set.
+class _Prepared:
+    """What pairs and images of a prepared data set share.
 
     Args:
         shards: the rows of a split.
@@ -107,12 +107,22 @@ class PreparedPairs(Dataset[PairSample]):
     @property
     def patients(self) -> list[str]:
         """Names of the patients, sorted."""
-        return _patients(self.shards)
+        return sorted(pc.unique(self.shards.column("patient_id")).to_pylist())
 
     @property
     def identity(self) -> str:
         """By which the same samples with the same pixels are recognised, wherever they lie."""
         return self.info.digest
+
+
+class PreparedPairs(_Prepared, Dataset[PairSample]):
+    """Pairs of a prepared data set.
+
+    Args:
+        shards: the rows of a split.
+        info: how they were stored.
+        image_size: side of the squares in pixels.
+    """
 
     def __len__(self) -> int:
         return len(self.shards)
@@ -122,30 +132,18 @@ class PreparedPairs(Dataset[PairSample]):
         return pair_of(self.shards.row(index, PICTURES["pairs"]), self.info, self.image_size)
 
 
-class PreparedImages(Dataset[ImageSample]):
+class PreparedImages(_Prepared, Dataset[ImageSample]):
     """Images of a prepared data set; of one of pairs, both of each, every file once.
 
     The arguments are those of `PreparedPairs`.
     """
 
     def __init__(self, shards: Shards, info: StoreInfo, image_size: int) -> None:
-        self.shards = shards
-        self.info = info
-        self.image_size = image_size
+        super().__init__(shards, info, image_size)
         self._roles = roles_of(info.kind)
         sources = [pc.struct_field(shards.column(role), "source").combine_chunks() for role in self._roles]
         interleaved = np.stack(np.split(codes_of(pa.concat_arrays(sources)), len(sources)), axis=1).ravel()
         self._places = np.sort(np.unique(interleaved, return_index=True)[1])
-
-    @property
-    def patients(self) -> list[str]:
-        """Names of the patients, sorted."""
-        return _patients(self.shards)
-
-    @property
-    def identity(self) -> str:
-        """By which the same samples with the same pixels are recognised, wherever they lie."""
-        return self.info.digest
 
     def __len__(self) -> int:
         return len(self._places)
@@ -191,10 +189,6 @@ def open_images(config: DataConfig, split: str) -> Dataset[ImageSample]:
     if is_remote(config) and split == "train":
         return StreamedImages(config, info, split)
     return PreparedImages(Shards(fetch(config, info, split), info, split), info, config.image_size)
-
-
-def _patients(shards: Shards) -> list[str]:
-    return sorted(pc.unique(shards.column("patient_id")).to_pylist())
 
 
 def _require_split(info: StoreInfo, config: DataConfig, split: str) -> None:
