@@ -15,9 +15,9 @@ from kornia.enhance import adjust_brightness, adjust_gamma
 from kornia.geometry.transform import get_affine_matrix2d, warp_affine
 from torch import Tensor
 
-from .batch import ImageBatch, PairBatch
-from .config import AugmentConfig, Change
-from .randomness import fold_seed
+from data.base.seeds import fold_seed
+from data.batch import ImageBatch, PairBatch
+from data.config import AugmentConfig, Change
 
 _GEOMETRY = ("rotation", "shift_x", "shift_y", "scale", "extra_rotation", "extra_shift_x", "extra_shift_y")
 _TONE = ("brightness", "contrast", "gamma", "noise")

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from .geometry import Geometry
+from data.geometry import Geometry
 
 _BatchT = TypeVar("_BatchT", bound="_Batch")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from .config import Framing
+from data.config import Framing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """`python -m gan.adversarial`: the change model against a PatchGAN, with L1 and perceptual terms."""
 
-from data.commandline import argv, run_command
+from data.base.commandline import argv, run_command
 from gan.cli import parse
 from gan.config import adversarial_preset
 from gan.rundir import find_pretrained

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data import PairBatch, augment_pairs, build_pairs, collate_pairs
-from data.errors import UserError
-from data.randomness import fold_seed
+from data.base.errors import UserError
+from data.base.seeds import fold_seed
 from gan.assemble import adversarial_state, channels_last
 from gan.config import AdversarialConfig
 from gan.logs import RunLog

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from data.commandline import argv, run_command, tyro_parse
+from data.base.commandline import argv, run_command, tyro_parse
 from gan.cli import preset_for_hardware
 from gan.config import Preset
 

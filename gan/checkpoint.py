@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from data.errors import UserError, first_line
+from data.base.errors import UserError, first_line
 from gan.rundir import RunDir
 from gan.state import Progress
 

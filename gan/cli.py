@@ -11,8 +11,8 @@ from typing import Any, TypeVar, cast, get_args
 
 import yaml
 
-from data.commandline import tyro_parse
-from data.errors import UserError
+from data.base.commandline import tyro_parse
+from data.base.errors import UserError
 from gan.config import Preset, StageConfig
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)

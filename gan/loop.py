@@ -17,8 +17,8 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, Sampler
 from tqdm import tqdm
 
-from data.errors import Interrupted, UserError
-from data.randomness import fold_seed
+from data.base.errors import Interrupted, UserError
+from data.base.seeds import fold_seed
 from gan.checkpoint import save_checkpoint
 from gan.config import StageConfig
 from gan.logs import RunLog

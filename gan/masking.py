@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from data.randomness import fold_seed
+from data.base.seeds import fold_seed
 from gan.config import MaskConfig
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 import networks
-from data.errors import UserError, first_line
+from data.base.errors import UserError, first_line
 from gan.config import AdversarialConfig, PretrainConfig
 from gan.plugins import import_object
 from gan.rundir import RunDir

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 import networks
 from data import PairBatch
-from data.errors import UserError, first_line
+from data.base.errors import UserError, first_line
 from gan.config import AdversarialConfig
 from gan.plugins import import_object, parse_weighted
 from gan.state import Objective, PairTerm

@@ -3,7 +3,7 @@
 import importlib
 from typing import Any
 
-from data.errors import UserError
+from data.base.errors import UserError
 
 
 def import_object(spec: str, option: str) -> Any:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from data.commandline import argv, run_command, tyro_parse
-from data.errors import UserError
+from data.base.commandline import argv, run_command, tyro_parse
+from data.base.errors import UserError
 from gan.cli import parse
 from gan.config import adversarial_preset
 from gan.rundir import RunDir, overlay_path, require_generator

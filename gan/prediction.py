@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from data import Geometry, Radiograph, fit_to_square, read_radiograph, restore_from_square, write_map
+from data.base.errors import UserError
 from data.config import Framing
-from data.errors import UserError
 from gan.config import AdversarialConfig
 from gan.models import load_generator
 from gan.rundir import RunDir, overlay_path

@@ -1,6 +1,6 @@
 """`python -m gan.pretrain`: masked reconstruction of radiographs trains the encoder."""
 
-from data.commandline import argv, run_command
+from data.base.commandline import argv, run_command
 from gan.cli import parse
 from gan.config import pretrain_preset
 

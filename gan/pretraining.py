@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from data import ImageBatch, augment_images, build_images, collate_images
-from data.randomness import fold_seed
+from data.base.seeds import fold_seed
 from gan.assemble import pretrain_state
 from gan.checkpoint import load_best_weights
 from gan.config import PretrainConfig

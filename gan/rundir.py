@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.errors import UserError
+from data.base.errors import UserError
 from data.files.formats import stem_of
 from gan.config import StageConfig
 

@@ -16,8 +16,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from data import SPLITS, render_embedded, settled
+from data.base.errors import UserError
 from data.config import DataConfig
-from data.errors import UserError
 from gan.checkpoint import load_checkpoint, newest_checkpoint
 from gan.cli import to_yaml
 from gan.config import StageConfig

@@ -19,14 +19,14 @@ from accelerate import Accelerator
 from skimage.io import imsave
 
 from data import DataConfig, ImageRecord, PairRecord, RecordTable, build_images, build_pairs, collate_pairs
+from data.base.processes import available_cores, in_processes
 from data.config import SynthesisConfig
 from data.geometry import Geometry, content_of
-from data.loading import load_record
-from data.parallel import available_cores, in_processes
-from data.prepared.writing import Recipe, prepare_records
-from data.tables.manifest import images_in_manifest, pairs_in_manifest
-from data.tables.records import PAIR_FILES
-from data.tables.splits import split_by_patient
+from data.manifests.loading import load_record
+from data.manifests.manifest import images_in_manifest, pairs_in_manifest
+from data.manifests.records import PAIR_FILES
+from data.manifests.splits import split_by_patient
+from data.prepare.writing import Recipe, prepare_records
 from gan.assemble import adversarial_state
 from gan.config import AdversarialConfig, adversarial_preset
 from gan.loop import DataWatch, train_loader
@@ -226,7 +226,8 @@ def write_mimic(root: Path) -> int:
 
 def index_mimic(folder: Path) -> tuple[float, float]:
     """Seconds and peak memory of `data.index`."""
-    from data.indexing import IndexConfig, index
+    from data.index.indexer import index
+    from data.index.options import IndexConfig
 
     begun = time.perf_counter()
     index(IndexConfig(root=folder / DATA, out=folder / OUT, layout="mimic-cxr-jpg"))

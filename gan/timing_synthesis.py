@@ -9,17 +9,17 @@ from unittest.mock import patch
 
 import torch
 
-from data.parallel import in_processes
-from data.synthesis import film
-from data.synthesis.anatomy import Anatomy
-from data.synthesis.ct import find_ct
-from data.synthesis.findings import possible_findings
-from data.synthesis.options import SynthesizeConfig
-from data.synthesis.output import Folder
-from data.synthesis.phantom import make_phantom
-from data.synthesis.scenes import render_virtual_patient
-from data.synthesis.thorax import make_thorax
-from data.synthesis.volumes import Source, read_volume
+from data.base.processes import in_processes
+from data.simulation import film
+from data.simulation.findings.volume import possible_findings
+from data.simulation.volumes.anatomy import Anatomy
+from data.simulation.volumes.ct import find_ct
+from data.simulation.volumes.files import Source, read_volume
+from data.simulation.volumes.phantom import make_phantom
+from data.simulation.volumes.thorax import make_thorax
+from data.synthesize.options import SynthesizeConfig
+from data.synthesize.output import Folder
+from data.synthesize.scenes import render_virtual_patient
 
 PATIENTS = {"the CT as it is": 0, "a deformed patient": 1}
 ATTEMPTS = 3

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .constants import FEATURE_CHANNELS, GROUP_NORM_GROUPS
-from .init import initialize
+from networks.constants import FEATURE_CHANNELS, GROUP_NORM_GROUPS
+from networks.init import initialize
 
 SIZE_MULTIPLE = 32
 """Images are padded to a multiple of this: the encoder halves four times, the transformer once more."""

@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
-from .config import NetworkConfig
-from .encoders import BottleneckEncoder, EncoderModel
-from .heads import check_images
-from .init import initialize
+from networks.config import NetworkConfig
+from networks.encoders import BottleneckEncoder, EncoderModel
+from networks.heads import check_images
+from networks.init import initialize
 
 
 class ClassificationModel(EncoderModel):

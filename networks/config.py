@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from .constants import (
+from networks.constants import (
     FEATURE_CHANNELS,
     GROUP_NORM_GROUPS,
     HIDDEN_CHANNELS,

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
 
-from .blocks import group_norm
-from .hub import PretrainedModel
-from .init import initialize
+from networks.blocks import group_norm
+from networks.hub import PretrainedModel
+from networks.init import initialize
 
 _LEAK = 0.2
 _WIDEST = 8  # the channels stop doubling at this multiple of the first layer's

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from transformers import EfficientNetConfig
 from transformers.models.efficientnet.modeling_efficientnet import EfficientNetBlock
 
-from .blocks import ChannelExpansionBlock, group_norm, run
-from .config import STAGE_BLOCKS, NetworkConfig
-from .constants import GROUP_NORM_GROUPS
-from .init import initialize
+from networks.blocks import ChannelExpansionBlock, group_norm, run
+from networks.config import STAGE_BLOCKS, NetworkConfig
+from networks.constants import GROUP_NORM_GROUPS
+from networks.init import initialize
 
 # The TensorFlow weights' running averages keep 0.99 of the past; torch's momentum is the share of the new.
 _BATCH_NORM_MOMENTUM = 0.01

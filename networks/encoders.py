@@ -3,12 +3,12 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .blocks import pad_to_multiple
-from .config import NetworkConfig
-from .efficientnet import EfficientNetMiniEncoder, efficientnet_config
-from .hub import PretrainedModel
-from .init import initialize
-from .transformer import BottleneckBlock, TransformerBranch, vision_transformer
+from networks.blocks import pad_to_multiple
+from networks.config import NetworkConfig
+from networks.efficientnet import EfficientNetMiniEncoder, efficientnet_config
+from networks.hub import PretrainedModel
+from networks.init import initialize
+from networks.transformer import BottleneckBlock, TransformerBranch, vision_transformer
 
 
 class BottleneckEncoder(PretrainedModel):

@@ -4,8 +4,8 @@ from typing import Literal, cast
 
 from torch import Tensor, nn
 
-from . import constants
-from .init import initialize
+from networks import constants
+from networks.init import initialize
 
 Change = Literal["magnitude", "signed"]
 _EMPTY_LOGIT = -4.0

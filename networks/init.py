@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from . import constants
+from networks import constants
 
 
 def initialize(*modules: nn.Module) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .blocks import ConvNormAct, Decoder, DifferenceFusion, ResidualBlock, run
-from .config import NetworkConfig
-from .encoders import BottleneckEncoder, EncoderModel
-from .heads import Change, change_head, check_images
-from .init import initialize
+from networks.blocks import ConvNormAct, Decoder, DifferenceFusion, ResidualBlock, run
+from networks.config import NetworkConfig
+from networks.encoders import BottleneckEncoder, EncoderModel
+from networks.heads import Change, change_head, check_images
+from networks.init import initialize
 
 
 class _SkipFusion(nn.Module):

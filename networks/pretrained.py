@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from transformers import EfficientNetModel, PreTrainedModel, ViTModel
 
-from .efficientnet import set_norm
-from .encoders import BottleneckEncoder
-from .hub import load_strictly
-from .transformer import position_grid
+from networks.efficientnet import set_norm
+from networks.encoders import BottleneckEncoder
+from networks.hub import load_strictly
+from networks.transformer import position_grid
 
 
 def load_imagenet_weights(

@@ -5,11 +5,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .blocks import Decoder
-from .config import NetworkConfig
-from .encoders import BottleneckEncoder, EncoderModel
-from .heads import MapHead, check_images
-from .init import embedding
+from networks.blocks import Decoder
+from networks.config import NetworkConfig
+from networks.encoders import BottleneckEncoder, EncoderModel
+from networks.heads import MapHead, check_images
+from networks.init import embedding
 
 
 class MaskedReconstructionModel(EncoderModel):

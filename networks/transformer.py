@@ -7,10 +7,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import ViTConfig, ViTModel
 
-from .blocks import ConvNormAct, group_norm, run
-from .config import NetworkConfig
-from .constants import FEATURE_CHANNELS, GROUP_NORM_GROUPS, HIDDEN_CHANNELS, INTER_CHANNELS, PATCHES_NUM
-from .init import embedding, initialize
+from networks.blocks import ConvNormAct, group_norm, run
+from networks.config import NetworkConfig
+from networks.constants import (
+    FEATURE_CHANNELS,
+    GROUP_NORM_GROUPS,
+    HIDDEN_CHANNELS,
+    INTER_CHANNELS,
+    PATCHES_NUM,
+)
+from networks.init import embedding, initialize
 
 
 def vision_transformer(config: NetworkConfig) -> ViTModel:

@@ -10,10 +10,9 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from data.errors import DataError
-
-from .formats import suffix_of
-from .plane import Array, StoredPlane, grey_of_channels, largest_of_type, require_size
+from data.base.errors import DataError
+from data.files.formats import suffix_of
+from data.files.plane import Array, StoredPlane, grey_of_channels, largest_of_type, require_size
 
 _PREFERRED = ("image", "arr_0")
 

@@ -30,9 +30,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from data.errors import DataError
-
-from .codestreams import (
+from data.base.errors import DataError
+from data.files.codestreams import (
     DamagedCodestream,
     Plane,
     check_jpeg,
@@ -41,8 +40,8 @@ from .codestreams import (
     check_lossless_jpeg,
     start_of_jpeg_2000,
 )
-from .formats import READABLE_TEXT
-from .plane import Array, require_size
+from data.files.formats import READABLE_TEXT
+from data.files.plane import Array, require_size
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data.errors import DataError
+from data.base.errors import DataError
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 RASTER_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from data.base.errors import DataError
 from data.config import Intensity
-from data.errors import DataError
-
-from .dicom import DicomPlane
-from .intensity import between_percentiles, require_range
-from .plane import Array, by_rows
+from data.files.dicom import DicomPlane
+from data.files.intensity import between_percentiles, require_range
+from data.files.plane import Array, by_rows
 
 if TYPE_CHECKING:
     from pydicom import Dataset

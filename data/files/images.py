@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data.base.errors import DataError
 from data.config import Change, Intensity
-from data.errors import DataError
-
-from .formats import (
+from data.files.formats import (
     ARRAY_SUFFIXES,
     NIFTI_SUFFIXES,
     RASTER_SUFFIXES,
@@ -22,9 +21,9 @@ from .formats import (
     require_readable,
     suffix_of,
 )
-from .intensity import change_of, grey_of
-from .plane import StoredPlane
-from .quiet import quiet
+from data.files.intensity import change_of, grey_of
+from data.files.plane import StoredPlane
+from data.files.quiet import quiet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,8 +93,8 @@ def _read_radiograph(path: Path, intensity: Intensity) -> Radiograph:
         return Radiograph(pixels=grey_of(plane, path, intensity), spacing_mm=plane.spacing_mm)
     _require_file(path)
     try:
-        from .dicom import read_dicom
-        from .grayscale import grey_of_dicom
+        from data.files.dicom import read_dicom
+        from data.files.grayscale import grey_of_dicom
 
         image = read_dicom(path)
         return Radiograph(pixels=grey_of_dicom(image, path, intensity), spacing_mm=image.spacing_mm)
@@ -112,15 +111,15 @@ def _decode(path: Path) -> StoredPlane:
     suffix = suffix_of(path)
     try:
         if suffix in RASTER_SUFFIXES:
-            from .raster import read_raster
+            from data.files.raster import read_raster
 
             return read_raster(path)
         if suffix in ARRAY_SUFFIXES:
-            from .arrays import read_array
+            from data.files.arrays import read_array
 
             return read_array(path)
         assert suffix in NIFTI_SUFFIXES
-        from .nifti import read_nifti
+        from data.files.nifti import read_nifti
 
         return read_nifti(path)
     except DataError:

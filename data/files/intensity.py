@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data.base.errors import DataError
 from data.config import Change, Intensity
-from data.errors import DataError
-
-from .plane import Array, StoredPlane, by_rows
+from data.files.plane import Array, StoredPlane, by_rows
 
 PERCENTILES = (0.5, 99.5)
 

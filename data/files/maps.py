@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.config import Change
-
-from .formats import NIFTI_SUFFIXES, suffix_of
+from data.files.formats import NIFTI_SUFFIXES, suffix_of
 
 WRITABLE = (".png", ".npy", ".nii", ".nii.gz")
 
@@ -47,7 +46,7 @@ def _write_nifti(path: Path, values: NDArray[np.float32], like: Path | None) -> 
         # A NIfTI array runs along the width first.
         nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), path)
         return
-    from .nifti import layout_of, read_header
+    from data.files.nifti import layout_of, read_header
 
     source = read_header(like)
     image = nibabel.Nifti1Image(layout_of(source, like).from_plane(values), None)

@@ -13,10 +13,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from data.errors import DataError
-
-from .formats import suffix_of
-from .plane import Array, StoredPlane, largest_of_type, require_size
+from data.base.errors import DataError
+from data.files.formats import suffix_of
+from data.files.plane import Array, StoredPlane, largest_of_type, require_size
 
 _MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 _MAX_OFFSET = 1 << 24

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from data.errors import DataError
-
-from .plane import MAX_PIXELS, Array, StoredPlane, grey_of_channels, largest_of_type, require_size
-from .quiet import without_stderr
+from data.base.errors import DataError
+from data.files.plane import MAX_PIXELS, Array, StoredPlane, grey_of_channels, largest_of_type, require_size
+from data.files.quiet import without_stderr
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # None, LZW, Deflate by either number, PackBits. Not JPEG: tifffile decodes whatever size its frames claim.

@@ -11,15 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from torch.utils.data import Dataset
 
+from data.base.errors import DataError
 from data.batch import ImageSample, PairSample
 from data.config import DataConfig
-from data.errors import DataError
-from data.tables.records import codes_of
-
-from .remote import fetch, is_remote, read_info
-from .rows import image_of, pair_of
-from .store import INFO, PICTURES, StoreInfo, roles_of, shard_name
-from .streaming import StreamedImages, StreamedPairs
+from data.manifests.records import codes_of
+from data.prepared.remote import fetch, is_remote, read_info
+from data.prepared.rows import image_of, pair_of
+from data.prepared.store import INFO, PICTURES, StoreInfo, roles_of, shard_name
+from data.prepared.streaming import StreamedImages, StreamedPairs
 
 
 class Shards:

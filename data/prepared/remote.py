@@ -7,10 +7,9 @@ import os
 import shutil
 from pathlib import Path
 
+from data.base.errors import DataError, first_line
 from data.config import DataConfig
-from data.errors import DataError, first_line
-
-from .store import INFO, StoreInfo, shard_name
+from data.prepared.store import INFO, StoreInfo, shard_name
 
 
 def is_remote(config: DataConfig) -> bool:

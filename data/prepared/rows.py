@@ -11,9 +11,8 @@ from torch import Tensor
 
 from data.batch import ImageSample, PairSample
 from data.geometry import Geometry, fit_to_square, resize
-from data.tables.records import findings_of
-
-from .store import PICTURES, StoreInfo, decode
+from data.manifests.records import findings_of
+from data.prepared.store import PICTURES, StoreInfo, decode
 
 
 @lru_cache(maxsize=4)

@@ -22,9 +22,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from data.base.errors import DataError
 from data.config import Change, Framing, Intensity
-from data.errors import DataError
-from data.tables.records import PAIR_FILES
+from data.manifests.records import PAIR_FILES
 
 FORMAT = 1
 """Raise it when older stores can no longer be read."""

@@ -9,14 +9,13 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch.utils.data import IterableDataset
 
+from data.base.errors import DataError
+from data.base.seeds import fold_seed
 from data.batch import ImageSample, PairSample
 from data.config import DataConfig
-from data.errors import DataError
-from data.randomness import fold_seed
-
-from .remote import shard_addresses
-from .rows import image_of, pair_of
-from .store import StoreInfo, roles_of
+from data.prepared.remote import shard_addresses
+from data.prepared.rows import image_of, pair_of
+from data.prepared.store import StoreInfo, roles_of
 
 SampleT = TypeVar("SampleT", PairSample, ImageSample)
 SHUFFLE_BUFFER = 256

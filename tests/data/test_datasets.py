@@ -7,7 +7,7 @@ import torch
 from skimage.io import imsave
 
 from data import DataConfig, DataError, build_images, build_pairs, load_pairs
-from data.synthesis import dataset
+from data.simulation.embedded import dataset
 
 
 def _square(value: int, height: int = 40, width: int = 40) -> np.ndarray:

@@ -16,7 +16,7 @@ def test_options_do_not_import_torch():
 
 def test_reading_files_imports_neither_rendering_nor_other_formats():
     _run(
-        "import sys, data.datasets, data.files.images, data.tables.folders, data.tables.manifest;"
+        "import sys, data.sources, data.files.images, data.manifests.folders, data.manifests.manifest;"
         "assert not {'nanodrr', 'nibabel', 'skimage', 'kornia', 'pydicom', 'datasets'} & set(sys.modules)"
     )
 

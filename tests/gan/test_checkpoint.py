@@ -5,7 +5,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from data.errors import UserError
+from data.base.errors import UserError
 from gan.checkpoint import BEST, list_checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
 from gan.rundir import RunDir
 from gan.state import Progress

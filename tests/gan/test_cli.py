@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from data.errors import UserError
+from data.base.errors import UserError
 from gan.cli import parse, read_yaml, to_yaml
 from gan.config import AdversarialConfig, adversarial_preset, pretrain_preset
 from tests.micro import ROOT, command_environment

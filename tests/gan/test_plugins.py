@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from data import PairBatch
-from data.errors import UserError
+from data.base.errors import UserError
 from gan.config import DiscriminatorConfig, adversarial_preset
 from gan.models import build_discriminator, build_generator, load_generator, save_network
 from gan.objective import TERMS, build_objective

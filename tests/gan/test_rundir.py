@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from data.errors import UserError
+from data.base.errors import UserError
 from gan.config import PretrainConfig, pretrain_preset
 from gan.rundir import choose_run_dir, create_run_dir, find_pretrained
 

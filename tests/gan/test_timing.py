@@ -1,7 +1,7 @@
 """The benchmark measures what it says; how long things take is no business of a test."""
 
-from data.synthesis.options import SynthesizeConfig
-from data.synthesis.phantom import make_phantom
+from data.simulation.volumes.phantom import make_phantom
+from data.synthesize.options import SynthesizeConfig
 from gan import timing_data, timing_synthesis
 
 

@@ -16,8 +16,8 @@ import torch
 from skimage.io import imsave
 
 from data import DataConfig, DataError, build_images, build_pairs
-from data.datasets import load_images, load_pairs, settled
-from data.prepared.writing import Recipe, prepare_records
+from data.prepare.writing import Recipe, prepare_records
+from data.sources import load_images, load_pairs, settled
 from tests.micro import command_environment
 
 RECIPE = Recipe(size=None, bits=16, change="magnitude", intensity="dicom", framing="pad", on_error="raise")

@@ -1,0 +1,1 @@
+"""The ground floor: errors, seeds, command lines, processes, files written whole, output folders."""

@@ -1,0 +1,154 @@
+"""Open every file of a data set and say what is wrong with which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from data.base.errors import DataError
+from data.base.processes import ProcessDiedError, in_processes
+from data.config import Change, Intensity
+from data.files.images import read_image, read_target
+from data.manifests.loading import RADIOGRAPH_OF
+from data.manifests.records import IMAGE_FILES, PAIR_FILES, PairRecord, RecordTable
+
+_FILES_A_TASK = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A file that cannot be used, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    is_target: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What came out: its size, or what is wrong."""
+
+    shape: tuple[int, int] | None
+    reason: str = ""
+
+
+def check_records(
+    records: RecordTable[Any], *, change: Change, intensity: Intensity, workers: int, progress: bool = True
+) -> tuple[int, list[Problem]]:
+    """Open every file once, in several processes, and compare targets with their radiographs.
+
+    A file whose reading kills the process is found, too.
+
+    Args:
+        records: pairs or images.
+        change: what targets mean.
+        intensity: how stored values become grey.
+        workers: processes.
+        progress: show a bar.
+
+    Returns:
+        How many files there are, and what is wrong, in the order of the files' paths.
+    """
+    files = _files(records)
+    opened: dict[Path, _Opened] = {}
+    from tqdm import tqdm
+
+    with tqdm(total=len(files), desc="checking", unit="file", disable=not progress) as bar:
+        for file, result in _open_all(files, change, intensity, workers):
+            opened[file.path] = result
+            bar.update()
+    problems = [Problem(path=path, reason=result.reason) for path, result in opened.items() if result.reason]
+    return len(files), sorted([*problems, *_mismatches(records, opened)], key=lambda problem: problem.path)
+
+
+def table(problems: Sequence[Problem]) -> str:
+    """The problems as a table for a terminal."""
+    width = max(len(str(problem.path)) for problem in problems)
+    return "\n".join(f"{problem.path!s:<{width}}  {problem.reason}" for problem in problems)
+
+
+def _files(records: RecordTable[Any]) -> list[_File]:
+    roles = PAIR_FILES if records.kind is PairRecord else IMAGE_FILES
+    return [
+        _File(records.folder / cell, role.startswith("target"))
+        for role in roles
+        if records.has(role)
+        for cell in pc.unique(records.columns.column(role)).to_pylist()
+        if cell is not None
+    ]
+
+
+def _open_all(
+    files: Sequence[_File], change: Change, intensity: Intensity, workers: int
+) -> Iterator[tuple[_File, _Opened]]:
+    """Open files chunk by chunk; of chunks during which a process died, file by file."""
+    unique = list(dict.fromkeys(files))
+    chunks = [unique[start : start + _FILES_A_TASK] for start in range(0, len(unique), _FILES_A_TASK)]
+    while chunks:
+        finished: set[int] = set()
+        try:
+            for number, results in in_processes(
+                _open_chunk,
+                [(chunk, change, intensity) for chunk in chunks],
+                workers=workers,
+                isolate=True,
+            ):
+                finished.add(number)
+                yield from zip(chunks[number], results, strict=True)
+            return
+        except ProcessDiedError as death:
+            for number in death.started:
+                for file in chunks[number]:
+                    yield file, _open_alone(file, change, intensity)
+            chunks = [chunks[number] for number in death.waiting]
+
+
+def _open_alone(file: _File, change: Change, intensity: Intensity) -> _Opened:
+    try:
+        ((_, (result,)),) = in_processes(_open_chunk, [([file], change, intensity)], workers=1, isolate=True)
+    except ProcessDiedError:
+        return _Opened(None, "reading it kills the process; replace it with an intact file")
+    return result
+
+
+def _open_chunk(task: tuple[list[_File], Change, Intensity]) -> list[_Opened]:
+    files, change, intensity = task
+    return [_open(file, change, intensity) for file in files]
+
+
+def _open(file: _File, change: Change, intensity: Intensity) -> _Opened:
+    try:
+        pixels = read_target(file.path, change) if file.is_target else read_image(file.path, intensity)
+    except DataError as error:
+        return _Opened(None, str(error).removeprefix(f"{file.path} "))
+    return _Opened((pixels.shape[0], pixels.shape[1]))
+
+
+def _mismatches(records: RecordTable[Any], opened: dict[Path, _Opened]) -> Iterator[Problem]:
+    """Targets of another size than their radiographs."""
+    for role, radiograph in RADIOGRAPH_OF.items():
+        if not records.has(role):
+            continue
+        columns = records.columns
+        for row in np.flatnonzero(columns.column(role).is_valid().to_numpy()).tolist():
+            target, image = (
+                records.folder / columns.column(name)[row].as_py() for name in (role, radiograph)
+            )
+            if target in opened and image in opened and (found := opened[target].shape):
+                expected = opened[image].shape
+                if expected is not None and found != expected:
+                    yield Problem(
+                        path=target,
+                        reason=f"is {found[0]} x {found[1]} but the {radiograph} {image} is {expected[0]} x "
+                        f"{expected[1]}; resample the {role} to its radiograph's size",
+                    )

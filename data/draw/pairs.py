@@ -1,0 +1,139 @@
+"""One radiograph -> pairs: what changes, drawn and exposed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from data.base.errors import DataError
+from data.base.seeds import fold_seed
+from data.config import Finding
+from data.draw.copies import draw_poses, expose, move
+from data.draw.options import DrawConfig
+from data.files.images import Radiograph
+from data.simulation.drawing.chest import Chest, measure
+from data.simulation.drawing.density import Plane, add_attenuation, change_map
+from data.simulation.drawing.lungs import find_lungs
+from data.simulation.findings.film import FINDINGS
+from data.simulation.scenarios import Scenario, draw_in_turns
+
+SMALLEST_CHANGE = 0.05
+"""A finding that nowhere adds or takes this line integral cannot be seen; another one is drawn."""
+_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnPair:
+    """Images `[H, W]` in [0, 1]; maps in [-1, 1] where signed, in [0, 1] where magnitudes."""
+
+    baseline: Plane
+    followup: Plane
+    target: Plane
+    """Change in the geometry of the followup; signed, positive is more attenuation in the followup."""
+    target_baseline: Plane
+    """The same change in the geometry of the baseline."""
+    findings: tuple[Finding, ...]
+    """Findings that change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A radiograph to draw into, at the size that is written."""
+
+    id: str
+    path: Path
+    image: Plane
+    chest: Chest
+
+
+def find_chest(radiograph: Radiograph, record_id: str, path: Path, config: DrawConfig) -> Source:
+    """Bring a radiograph to the size asked for and find its lungs.
+
+    Raises:
+        DataError: naming the file, if it shows no two lung fields.
+    """
+    image = _resize(radiograph.pixels, config.size)
+    pixel = None
+    if radiograph.spacing_mm is not None:
+        pixel = radiograph.spacing_mm[0] * radiograph.pixels.shape[0] / image.shape[0]
+    return Source(id=record_id, path=path, image=image, chest=measure(image, find_lungs(image, path), pixel))
+
+
+def _resize(image: Plane, longest: int | Literal["native"]) -> Plane:
+    from skimage.transform import resize
+
+    if longest == "native" or longest == max(image.shape):
+        return image
+    scale = longest / max(image.shape)
+    shape = tuple(max(1, round(length * scale)) for length in image.shape)
+    resized: Plane = resize(image, shape, order=1, anti_aliasing=scale < 1).astype(np.float32)
+    return np.clip(resized, 0, 1)
+
+
+def draw_scenarios(record_id: str, config: DrawConfig) -> list[Scenario]:
+    """One scenario for every pair of a radiograph."""
+    return draw_in_turns(
+        config.findings,
+        config.pairs_per_image,
+        np.random.default_rng(fold_seed("scenarios", config.seed, record_id)),
+        unchanged=config.unchanged,
+        second=config.second,
+        stable=config.stable,
+    )
+
+
+def draw_pair(source: Source, scenario: Scenario, pair: int, config: DrawConfig) -> DrawnPair:
+    """Draw one pair; a function of the seed, the radiograph's id and the number of the pair only.
+
+    Both copies of the radiograph go through one interpolation each, findings or none, so that nothing but the
+    finding tells them apart. Findings are drawn before it, and their maps take the same interpolation.
+
+    Raises:
+        DataError: naming the file, if a finding finds no room in its lungs.
+    """
+    rng = np.random.default_rng(fold_seed("pair", config.seed, source.id, pair))
+    nothing = np.zeros_like(source.image)
+    stable, chest = _add_all(source, source.chest, scenario.stable, nothing, rng)
+    new, _ = _add_all(source, chest, scenario.appearing, nothing, rng)
+    old, _ = _add_all(source, chest, scenario.resolving, nothing, rng)
+    baseline_pose, followup_pose = draw_poses(source.image.shape, config, rng)
+    tone = source.chest.tone
+    films = [
+        expose(add_attenuation(move(source.image, pose), move(stable + added, pose), tone), config, rng)
+        for pose, added in ((baseline_pose, old), (followup_pose, new))
+    ]
+    target, target_baseline = (change_map(move(new - old, pose)) for pose in (followup_pose, baseline_pose))
+    if config.change == "magnitude":
+        target, target_baseline = np.abs(target), np.abs(target_baseline)
+    return DrawnPair(
+        baseline=films[0],
+        followup=films[1],
+        target=target,
+        target_baseline=target_baseline,
+        findings=scenario.changing,
+    )
+
+
+def _add_all(
+    source: Source, chest: Chest, names: Sequence[Finding], total: Plane, rng: np.random.Generator
+) -> tuple[Plane, Chest]:
+    """Line integrals of some findings, each drawn into what the ones before have left, and the chest then."""
+    for name in names:
+        added = _add(source, chest, name, rng)
+        total, chest = total + added, chest.with_added(added)
+    return total, chest
+
+
+def _add(source: Source, chest: Chest, name: Finding, rng: np.random.Generator) -> Plane:
+    for _ in range(_ATTEMPTS):
+        added = FINDINGS[name](chest, rng)
+        if np.abs(added).max() >= SMALLEST_CHANGE:
+            return added
+    raise DataError(
+        f"{source.path} leaves no room for {name} (lung fields small or opaque); "
+        f"leave the image or the finding out"
+    )

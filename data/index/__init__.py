@@ -1,0 +1,1 @@
+"""Data sets as they are published or handed over -> manifests of images and of pairs."""

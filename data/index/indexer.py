@@ -1,0 +1,288 @@
+"""A data set -> manifests of its images and of its pairs."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from data.base.errors import DataError, UserError
+from data.index.catalogue import Catalogue, GivenPairs, Images, Source
+from data.index.files import exist
+from data.index.layouts import LAYOUTS, choose_layout
+from data.index.links import link_files
+from data.index.naming import full_ids, image_ids, pair_ids, with_pseudonyms
+from data.index.options import IndexConfig
+from data.index.output import REFUSED, replaced, require_free, write_refused, write_table
+from data.index.pairing import days_between, pair_studies
+from data.index.pseudonyms import load_key, new_key, save_key
+from data.index.splits import assign_splits, patients_by_split
+from data.index.tables import join
+from data.index.views import normalise_view
+
+
+@dataclass(kw_only=True)
+class Summary:
+    """What was found and written. Nothing in it names a patient, a date or a file of the data set."""
+
+    layout: str
+    images: int
+    patients: int
+    pairs: int
+    missing: int
+    """Files that the official tables name and the disk lacks."""
+    splits: dict[str, int]
+    """Patients of each split."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Files and rows left out, by reason."""
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """One line for every fact."""
+        lines = [
+            f"layout: {self.layout}",
+            f"images: {self.images:,} of {self.patients:,} patients",
+            f"pairs: {self.pairs:,}",
+        ]
+        if self.missing:
+            lines.append(f"missing: {self.missing:,} files named by the tables are not on the disk")
+        lines += [f"left out: {count:,} ({reason})" for reason, count in self.refused.most_common()]
+        counts = ", ".join(f"{name} {count:,}" for name, count in self.splits.items())
+        lines.append(f"patients by split: {counts}")
+        return lines + [f"note: {note}" for note in self.notes]
+
+
+def index(config: IndexConfig) -> Summary:
+    """Find the images of a data set, pair and split them, and write the manifests.
+
+    Args:
+        config: the data set and what to make of it.
+
+    Raises:
+        UserError: an option does not fit the data, or the data set is not what it should be.
+    """
+    root, out = Path(os.path.abspath(config.root)), _out_of(config)  # noqa: PTH100  (links are kept)
+    require_free(out, overwrite=config.overwrite)
+    layout = choose_layout(root, config.layout)
+    key = _load_key(config, layout, out)
+    catalogue = LAYOUTS[layout].read(Source(root, out, config.workers))
+    missing = _keep_usable(catalogue, root, config.views)
+    new = new_key() if config.key is not None and key is None else None
+    key = key or new
+    if key is not None:
+        catalogue.images = with_pseudonyms(catalogue.images, key, catalogue.namespace)
+        # The order of an archive's files can say whose they are.
+        catalogue.select(np.asarray(pc.sort_indices(full_ids(catalogue.images)), np.int64))
+    images = catalogue.images
+    images.split = assign_splits(
+        images,
+        catalogue.official_splits,
+        val_fraction=config.val_fraction,
+        test_fraction=config.test_fraction,
+        seed=config.split_seed,
+    )
+    pairs = catalogue.pairs or _pair(catalogue)
+    _note_what_is_written(catalogue, pairs, config.format)
+    _write(config, catalogue, pairs, root, out, new)
+    return Summary(
+        layout=layout,
+        images=len(images),
+        patients=pc.count_distinct(images.patient).as_py(),
+        pairs=len(pairs.baseline),
+        missing=missing,
+        splits=patients_by_split(images.patient, images.split),
+        refused=catalogue.refused,
+        notes=catalogue.notes,
+    )
+
+
+def _out_of(config: IndexConfig) -> Path:
+    """OUT as `..` leads out of it, whatever links lead there."""
+    out = Path(os.path.abspath(config.out))  # noqa: PTH100
+    return out.parent.resolve() / out.name
+
+
+def _load_key(config: IndexConfig, layout: str, out: Path) -> bytes | None:
+    """The key, or None where there is none yet or none is asked for."""
+    if config.key is None:
+        if private := LAYOUTS[layout].private:
+            raise UserError(
+                f"--key is missing: {private} get pseudonyms; name a file to keep the key in, "
+                "apart from the data and from OUT"
+            )
+        return None
+    if config.key.resolve().is_relative_to(out):
+        raise UserError(f"--key {config.key} lies in OUT, which may be passed on; keep it elsewhere")
+    key = load_key(config.key)
+    if key is None and not os.access(config.key.parent, os.W_OK):  # said before headers are read for hours
+        raise UserError(
+            f"--key {config.key} cannot be made there; name a file in a folder that can be written"
+        )
+    return key
+
+
+def _keep_usable(catalogue: Catalogue, root: Path, views: Sequence[str]) -> int:
+    """Leave out rows without names, repeated ones, missing files and unwanted views; how many are missing."""
+    _drop(catalogue, _is_named(catalogue.images), "row without a patient or an image")
+    _drop(catalogue, _is_first(full_ids(catalogue.images)), "row repeated")
+    present = catalogue.images.path.is_valid().to_numpy(zero_copy_only=False)
+    if not catalogue.checked:
+        present = exist(root, catalogue.images.path)
+    if not present.any():
+        raise DataError(
+            f"{root} holds none of the {len(present):,} files that its tables name; "
+            "unpack the images beside the tables, or choose another --layout"
+        )
+    _leave_out_empty_splits(catalogue, present)
+    catalogue.select(np.flatnonzero(present))
+    if catalogue.official_splits:
+        has_split = catalogue.images.split.is_valid().to_numpy(zero_copy_only=False)
+        _drop(catalogue, has_split, "in no official split")
+        if not has_split.any():
+            raise DataError(f"{root} holds no image of an official split; download its split files again")
+    if views:
+        _keep_views(catalogue, [normalise_view(view) for view in views])
+    return int((~present).sum())
+
+
+def _leave_out_empty_splits(catalogue: Catalogue, present: NDArray[np.bool_]) -> None:
+    """An official split of which no image is there: without training data nothing works, others are drawn."""
+    for name in sorted(catalogue.official_splits):
+        is_of_split = pc.fill_null(pc.equal(catalogue.images.split, name), False)
+        rows = is_of_split.to_numpy(zero_copy_only=False)
+        if not rows.any() or present[rows].any():
+            continue
+        if name == "train":
+            raise DataError(
+                f"every image of the split {name} is missing; unpack them beside the tables, or put aside "
+                "the table or list that names them"
+            )
+        catalogue.official_splits -= {name}
+        catalogue.notes.append(
+            f"no image of the official split {name} is there: patients for it are drawn from train"
+        )
+
+
+def _drop(catalogue: Catalogue, kept: NDArray[np.bool_], reason: str) -> None:
+    if not kept.all():
+        catalogue.refused[reason] += int((~kept).sum())
+        catalogue.select(np.flatnonzero(kept))
+
+
+def _is_named(images: Images) -> NDArray[np.bool_]:
+    named = pc.and_(pc.not_equal(images.patient, ""), pc.not_equal(images.image, ""))
+    return named.to_numpy(zero_copy_only=False)
+
+
+def _is_first(ids: pa.Array) -> NDArray[np.bool_]:
+    codes = ids.dictionary_encode().indices.to_numpy()
+    first = np.zeros(len(codes), bool)
+    first[np.unique(codes, return_index=True)[1]] = True
+    return first
+
+
+def _keep_views(catalogue: Catalogue, views: Sequence[str]) -> None:
+    found = sorted(catalogue.images.view.unique().to_pylist())
+    kept = pc.is_in(catalogue.images.view, value_set=pa.array(views)).to_numpy(zero_copy_only=False)
+    if not kept.any():
+        raise UserError(f"--views {' '.join(views)} leaves nothing; the data set has {', '.join(found)}")
+    _drop(catalogue, kept, "view not asked for")
+
+
+def _pair(catalogue: Catalogue) -> GivenPairs:
+    pairing = pair_studies(catalogue.images, dated=catalogue.dated)
+    if pairing.undated and catalogue.dated:
+        catalogue.notes.append(f"{pairing.undated:,} images carry no date and are in no pair")
+    if pairing.unordered:
+        catalogue.notes.append(
+            f"{pairing.unordered:,} pairs are left out because nothing says which study came first"
+        )
+    none = pa.nulls(len(pairing.baseline), pa.string())
+    return GivenPairs(baseline=pairing.baseline, followup=pairing.followup, target=none, target_baseline=none)
+
+
+def _note_what_is_written(catalogue: Catalogue, pairs: GivenPairs, ending: str) -> None:
+    if not len(pairs.baseline):
+        catalogue.notes.append(f"there are no pairs, so pairs.{ending} is not written")
+    if catalogue.refused_files:
+        catalogue.notes.append(f"{REFUSED} lists the files left out; it is private, paths may hold names")
+
+
+def _write(
+    config: IndexConfig, catalogue: Catalogue, pairs: GivenPairs, root: Path, out: Path, new: bytes | None
+) -> None:
+    images = catalogue.images
+    with replaced(out) as folder:
+        if config.key is None:
+            prefix = _prefix(root, out)
+            paths = join(prefix, images.path)
+            targets = {
+                "target": join(prefix, pairs.target),
+                "target_baseline": join(prefix, pairs.target_baseline),
+            }
+        else:
+            link = partial(link_files, folder, out=out, root=root)
+            paths = link(images.path, images.patient, images.image)
+            targets = {
+                name: link(paths_of_targets, samples.patient, join(samples.image, "-target"))
+                for name, paths_of_targets, samples in (
+                    ("target", pairs.target, images.take(pairs.followup)),
+                    ("target_baseline", pairs.target_baseline, images.take(pairs.baseline)),
+                )
+            }
+        write_table(folder / f"images.{config.format}", _image_table(images, paths))
+        if len(pairs.baseline):
+            table = _pair_table(catalogue, pairs, paths, targets)
+            write_table(folder / f"pairs.{config.format}", table)
+        if catalogue.refused_files:
+            write_refused(folder / REFUSED, catalogue.refused_files)
+        if config.key is not None and new is not None:  # last, as a run that fails needs none
+            save_key(config.key, new)
+            catalogue.notes.append(f"a new key is in {config.key}; keep it, other keys give other pseudonyms")
+
+
+def _prefix(root: Path, out: Path) -> str:
+    """What leads from the manifests to the root: relative where that is shorter, so that both can move."""
+    relative = os.path.relpath(root, out)
+    return min(relative, str(root), key=len) + "/"
+
+
+def _image_table(images: Images, paths: pa.Array) -> pa.Table:
+    return pa.table(
+        {
+            "id": image_ids(images),
+            "patient_id": images.patient,
+            "image": paths,
+            "split": images.split,
+            "view": images.view,
+        }
+    )
+
+
+def _pair_table(
+    catalogue: Catalogue, pairs: GivenPairs, paths: pa.Array, targets: dict[str, pa.Array]
+) -> pa.Table:
+    images, baseline, followup = catalogue.images, pa.array(pairs.baseline), pa.array(pairs.followup)
+    columns = {
+        "id": pair_ids(images, pairs.baseline, pairs.followup),
+        "patient_id": images.patient.take(followup),
+        "baseline": paths.take(baseline),
+        "followup": paths.take(followup),
+        **(targets if catalogue.pairs is not None else {}),
+        "split": images.split.take(followup),
+        "view": images.view.take(followup),
+        "days": pa.nulls(len(baseline), pa.int64()),
+    }
+    if catalogue.dated:
+        columns["days"] = pa.array(days_between(images, pairs.baseline, pairs.followup))
+    if catalogue.pairs is not None:
+        columns["id"] = join(images.patient.take(followup), images.study.take(followup), separator="/")
+    return pa.table(columns)

@@ -1,0 +1,140 @@
+"""MIMIC-CXR-JPG and MIMIC-CXR: one set of studies as JPEG and as DICOM.
+
+Source: Johnson et al., "MIMIC-CXR, a de-identified publicly available database of chest radiographs with
+free-text reports", Scientific Data 6 (2019); https://physionet.org/content/mimic-cxr-jpg/2.1.0/ and
+https://physionet.org/content/mimic-cxr/2.1.0/. Dates are shifted, by the same amount within a patient.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.base.errors import DataError
+from data.index.catalogue import Catalogue, Images, Source, constant, no_splits
+from data.index.files import exist
+from data.index.headers import Header, read_headers
+from data.index.tables import find_table, join, moments, read_table, views_of
+
+JPG_LOOKED_FOR = "mimic-cxr-2.*-metadata.csv(.gz)"
+DICOM_LOOKED_FOR = "cxr-record-list.csv(.gz)"
+_METADATA = "mimic-cxr-2.*-metadata.csv"
+_RECORDS = "cxr-record-list.csv"
+_SPLIT = "mimic-cxr-2.*-split.csv"
+_OFFICIAL_NAMES = {"train": "train", "validate": "val", "test": "test"}
+_NO_SPLIT_FILE = f"{_SPLIT} is not there: splits are drawn, they are not the official ones"
+
+
+def find_jpg(root: Path) -> bool:
+    """MIMIC-CXR-JPG's metadata, which a folder of MIMIC-CXR may hold beside its own list."""
+    return find_table(root, _METADATA) is not None and not find_dicom(root)
+
+
+def find_dicom(root: Path) -> bool:
+    """MIMIC-CXR's list of records."""
+    return find_table(root, _RECORDS) is not None
+
+
+def read_jpg(source: Source) -> Catalogue:
+    """All images of the metadata table."""
+    path = find_table(source.root, _METADATA)
+    assert path is not None
+    columns = ("dicom_id", "subject_id", "study_id", "ViewPosition", "StudyDate", "StudyTime")
+    table = read_table(path, columns)
+    patient, study = _names(table)
+    folder = join("files", pc.utf8_slice_codeunits(patient, 0, 3), patient, study, separator="/")
+    images = Images(
+        patient=patient,
+        study=study,
+        image=table["dicom_id"].combine_chunks(),
+        path=join(folder, join(table["dicom_id"].combine_chunks(), ".jpg"), separator="/"),
+        view=views_of(table["ViewPosition"]),
+        region=constant("", len(table)),
+        moment=moments(table["StudyDate"].combine_chunks(), table["StudyTime"].combine_chunks()),
+        rank=np.arange(len(table)),
+        split=no_splits(len(table)),
+    )
+    return _with_official_splits(source.root, Catalogue(images=images, namespace="mimic-cxr", dated=True))
+
+
+def read_dicom(source: Source) -> Catalogue:
+    """All records; views and dates from MIMIC-CXR-JPG's metadata where it is there, else from the headers."""
+    path = find_table(source.root, _RECORDS)
+    assert path is not None
+    table = read_table(path, ("subject_id", "study_id", "dicom_id", "path"))
+    patient, study = _names(table)
+    length = len(table)
+    images = Images(
+        patient=patient,
+        study=study,
+        image=table["dicom_id"].combine_chunks(),
+        path=table["path"].combine_chunks(),
+        view=constant("unknown", length),
+        region=constant("", length),
+        moment=np.zeros(length, np.int64),
+        rank=np.arange(length),
+        split=no_splits(length),
+    )
+    catalogue = Catalogue(images=images, namespace="mimic-cxr", dated=True)
+    metadata = find_table(source.root, _METADATA)
+    if metadata is None:
+        catalogue.notes.append("no metadata of MIMIC-CXR-JPG there: views and dates come from DICOM headers")
+        _describe_by_headers(catalogue, source)
+    else:
+        _describe_by_metadata(images, metadata)
+    return _with_official_splits(source.root, catalogue)
+
+
+def _names(table: pa.Table) -> tuple[pa.Array, pa.Array]:
+    """Patients and studies as the folders are called."""
+    return join("p", table["subject_id"].combine_chunks()), join("s", table["study_id"].combine_chunks())
+
+
+def _describe_by_metadata(images: Images, path: Path) -> None:
+    table = read_table(path, ("dicom_id", "ViewPosition", "StudyDate", "StudyTime"))
+    rows = pc.index_in(images.image, value_set=table["dicom_id"].combine_chunks())
+    cells = {
+        name: table[name].combine_chunks().take(rows).fill_null("")
+        for name in ("ViewPosition", "StudyDate", "StudyTime")
+    }
+    images.view = views_of(cells["ViewPosition"])
+    images.moment = moments(cells["StudyDate"], cells["StudyTime"])
+
+
+def _describe_by_headers(catalogue: Catalogue, source: Source) -> None:
+    """Views and moments from the files that are there; what is not readable leaves the catalogue."""
+    images = catalogue.images
+    present = np.flatnonzero(exist(source.root, images.path))
+    paths = images.path.take(pa.array(present)).to_pylist()
+    views, keep = images.view.to_pylist(), np.ones(len(images), bool)
+    for row, path, header in zip(
+        present, paths, read_headers([str(source.root / path) for path in paths], source.workers), strict=True
+    ):
+        if isinstance(header, Header):
+            views[row], images.moment[row] = header.view, header.moment
+        else:
+            keep[row] = False
+            catalogue.refuse(path, header)
+    images.view = pa.array(views, pa.string())
+    catalogue.select(np.flatnonzero(keep))
+
+
+def _with_official_splits(root: Path, catalogue: Catalogue) -> Catalogue:
+    path = find_table(root, _SPLIT)
+    if path is None:
+        catalogue.notes.append(_NO_SPLIT_FILE)
+        return catalogue
+    table = read_table(path, ("dicom_id", "split"))
+    names = table["split"].combine_chunks().dictionary_encode()
+    if unknown := set(names.dictionary.to_pylist()) - _OFFICIAL_NAMES.keys():
+        raise DataError(
+            f"{path} names the split {min(unknown)!r}; the official ones are {', '.join(_OFFICIAL_NAMES)}"
+        )
+    official = pa.array([_OFFICIAL_NAMES[name] for name in names.dictionary.to_pylist()], pa.string())
+    rows = pc.index_in(catalogue.images.image, value_set=table["dicom_id"].combine_chunks())
+    catalogue.images.split = official.take(names.indices.take(rows))
+    catalogue.official_splits = frozenset(official.to_pylist())
+    return catalogue

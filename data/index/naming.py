@@ -1,0 +1,57 @@
+"""What samples and patients are called in a manifest: official pseudonyms, or ones derived from a key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.index.catalogue import Images, Integers
+from data.index.pseudonyms import pseudonym
+from data.index.tables import join
+
+_LONG_HASH = r"^([0-9a-f]{8})-[0-9a-f]{8}-[0-9a-f-]+$"
+
+
+def with_pseudonyms(images: Images, key: bytes, namespace: str) -> Images:
+    """The same images under pseudonyms for patient, study and image."""
+    # A study's name need not be unique beyond its patient, nor an image's beyond its study.
+    studies = join(images.patient, images.study, separator="\0")
+    names = {
+        "patient": images.patient,
+        "study": studies,
+        "image": join(studies, images.image, separator="\0"),
+    }
+    renamed = {kind: _rename(column, key, kind, namespace) for kind, column in names.items()}
+    return replace(images, **renamed, group=_rename(images.group, key, "patient", namespace))
+
+
+def full_ids(images: Images) -> pa.Array:
+    """`PATIENT/STUDY/IMAGE`; where every image is a patient of its own, just that."""
+    if pc.all(pc.equal(images.patient, images.image)).as_py():
+        return images.patient
+    return join(images.patient, images.study, images.image, separator="/")
+
+
+def image_ids(images: Images) -> pa.Array:
+    """The full ids, with long hashes cut to their first eight digits wherever no two ids meet by it."""
+    full = full_ids(images)
+    short = full_ids(replace(images, image=pc.replace_substring_regex(images.image, _LONG_HASH, r"\1")))
+    encoded = short.dictionary_encode()
+    codes = encoded.indices.to_numpy()
+    return pc.if_else(pa.array(np.bincount(codes)[codes] == 1), short, full)
+
+
+def pair_ids(images: Images, baseline: Integers, followup: Integers) -> pa.Array:
+    """`PATIENT/STUDY-STUDY-VIEW`, and the part of the body behind it where it is not the chest."""
+    earlier, later = images.take(baseline), images.take(followup)
+    place = pc.if_else(pc.equal(later.region, ""), later.view, join(later.view, later.region, separator="-"))
+    return join(later.patient, join(earlier.study, later.study, place, separator="-"), separator="/")
+
+
+def _rename(column: pa.Array, key: bytes, kind: str, namespace: str) -> pa.Array:
+    encoded = column.dictionary_encode()
+    names = [pseudonym(key, kind, namespace, name) for name in encoded.dictionary.to_pylist()]
+    return pa.array(names, pa.string()).take(encoded.indices)

@@ -1,0 +1,45 @@
+"""Options of `python -m data.index`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+import tyro
+
+from data.config import SplitConfig
+from data.index.views import VIEWS, normalise_view
+
+LayoutName = Literal["mimic-cxr-jpg", "mimic-cxr", "chexpert", "nih", "padchest", "vindr", "dicom", "nested"]
+LAYOUT_NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
+
+
+@dataclass(kw_only=True)
+class IndexConfig(SplitConfig):
+    """Turn a data set into manifests: every image, and pairs of consecutive studies in the same view."""
+
+    root: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="ROOT")]
+    """Folder of the data set, the one that holds its official tables where it has any."""
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
+    """Folder to write images.csv and pairs.csv into; made whole or not at all."""
+    layout: Literal["auto"] | LayoutName = "auto"
+    """How the data lies: auto tells the published data sets by their official files' names; dicom is any
+    tree of DICOM files, nested is CASE/PAIR/{prior,current,diff_map}.nii.gz."""
+    key: Path | None = None
+    """File with the secret (64 hexadecimal digits) that pseudonyms are derived from; made where it is
+    missing. Needed for dicom and nested. Published data sets keep their official pseudonyms without it."""
+    views: tuple[str, ...] = ()
+    """Keep only images of these views, such as PA AP; without it, all are kept."""
+    format: Literal["csv", "parquet"] = "csv"
+    """Format of the manifests."""
+    workers: int = 0
+    """Processes that read DICOM headers; 0 takes one per core."""
+    overwrite: bool = False
+    """Replace the manifests that OUT holds already."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.workers < 0:
+            raise ValueError(f"workers is {self.workers}; it must not be negative")
+        for view in self.views:
+            if view != "unknown" and normalise_view(view) == "unknown":
+                raise ValueError(f"views names {view!r}; the legal views are {', '.join(VIEWS)}")

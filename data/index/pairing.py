@@ -1,0 +1,79 @@
+"""Consecutive studies of one patient in the same view."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from data.index.catalogue import MILLISECONDS_PER_DAY, UNDATED, Images, Integers
+from data.index.tables import join
+
+
+class Pairing(NamedTuple):
+    """Rows of the images that form pairs, sorted by patient, view and time."""
+
+    baseline: Integers
+    followup: Integers
+    undated: int  # images that no pair can take because nothing says when they were made
+    unordered: int  # pairs left out because nothing says which of the two came first
+
+
+def pair_studies(images: Images, *, dated: bool) -> Pairing:
+    """Pair every study with the patient's next one that has an image of the same view and body region.
+
+    A study is as old as its oldest image. One image stands for the study's view: the one of lowest rank.
+    Two studies of the same moment are not paired, nor are two of the same day when one of them is of
+    midnight, which is how a missing time reads: a change map with the two exchanged would be wrong.
+
+    Args:
+        images: the images of a data set.
+        dated: whether moments are milliseconds; days are compared only then.
+    """
+    patient, view = _codes(images.patient), _codes(join(images.view, images.region, separator="/"))
+    study = _codes_of_two(patient, _codes(images.study))
+    moment = np.full(study.max(initial=-1) + 1, UNDATED)
+    np.minimum.at(moment, study, images.moment)
+    order = np.lexsort((images.rank, study, moment[study], view, patient))
+    order = order[moment[study[order]] != UNDATED]
+
+    patient, view, study = patient[order], view[order], study[order]
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (patient[1:] != patient[:-1]) | (view[1:] != view[:-1]) | (study[1:] != study[:-1])
+    rows, patient, view, study = (column[is_first] for column in (order, patient, view, study))
+
+    together = (patient[1:] == patient[:-1]) & (view[1:] == view[:-1])
+    ordered = _in_known_order(moment[study[:-1]], moment[study[1:]], dated)
+    return Pairing(
+        baseline=rows[:-1][together & ordered],
+        followup=rows[1:][together & ordered],
+        undated=len(images) - len(order),
+        unordered=int((together & ~ordered).sum()),
+    )
+
+
+def days_between(images: Images, baseline: Integers, followup: Integers) -> Integers:
+    """Days between the dates of the images of each pair."""
+    return images.moment[followup] // MILLISECONDS_PER_DAY - images.moment[baseline] // MILLISECONDS_PER_DAY
+
+
+def _in_known_order(earlier: Integers, later: Integers, dated: bool) -> NDArray[np.bool_]:
+    ordered = earlier < later
+    if dated:
+        same_day = earlier // MILLISECONDS_PER_DAY == later // MILLISECONDS_PER_DAY
+        untimed = (earlier % MILLISECONDS_PER_DAY == 0) | (later % MILLISECONDS_PER_DAY == 0)
+        ordered &= ~(same_day & untimed)
+    return ordered
+
+
+def _codes(column: pa.Array) -> Integers:
+    """An integer for every different string."""
+    return column.dictionary_encode().indices.to_numpy().astype(np.int64)
+
+
+def _codes_of_two(first: NDArray[Any], second: NDArray[Any]) -> Integers:
+    """An integer for every different pair of integers."""
+    combined = first * (second.max(initial=0) + 1) + second
+    return np.unique(combined, return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,92 @@
+"""Splits: official ones kept, missing ones drawn by patient; patients who may be one person stay together."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.base.errors import DataError
+from data.config import SPLITS
+from data.index.catalogue import Images
+from data.manifests.splits import draw_splits
+
+
+def assign_splits(
+    images: Images, official: frozenset[str], *, val_fraction: float, test_fraction: float, seed: int
+) -> pa.Array:
+    """The split of every image.
+
+    Without official splits all patients are drawn, by `group`. Where the official ones lack val or test,
+    patients for it are drawn from the official training patients.
+
+    Args:
+        images: their `split` is set wherever `official` is not empty.
+        official: splits that the data set defines.
+        val_fraction: share of the patients drawn from, for validation.
+        test_fraction: share of the patients drawn from, for the final numbers.
+        seed: seed of what is drawn.
+
+    Raises:
+        DataError: a patient is in two official splits, or there are too few to draw from.
+    """
+    shares = {"val_fraction": val_fraction, "test_fraction": test_fraction}
+    if not official:
+        groups = images.group.unique().to_pylist()
+        _require_enough_groups(groups, images)
+        return _look_up(images.group, draw_splits(groups, **shares, seed=seed))
+    require_one_split(images)
+    missing = [name for name in ("val", "test") if name not in official]
+    in_train = pc.equal(images.split, "train")
+    if not missing or not pc.any(in_train).as_py():
+        return images.split
+    groups = images.group.filter(in_train).unique().to_pylist()
+    if len(groups) < 3:
+        raise DataError(
+            f"{len(groups)} official training patient(s) cannot give some to {' and '.join(missing)}; "
+            "download more of the data set"
+        )
+    drawn = draw_splits(groups, **shares, seed=seed)
+    # Who is drawn for a split that is official stays in training.
+    kept = {group: split if split in missing else "train" for group, split in drawn.items()}
+    return pc.if_else(in_train, _look_up(images.group, kept), images.split)
+
+
+def require_one_split(images: Images) -> None:
+    """Refuse a patient of two official splits.
+
+    Raises:
+        DataError: naming the patient and the splits.
+    """
+    table = pa.table({"patient": images.patient, "split": images.split})
+    unique = table.group_by(["patient", "split"]).aggregate([])
+    repeated = unique.group_by("patient").aggregate([("split", "count"), ("split", "list")])
+    repeated = repeated.filter(pc.greater(repeated["split_count"], 1))
+    if len(repeated):
+        row = repeated.sort_by("patient").slice(0, 1).to_pylist()[0]
+        raise DataError(
+            f"patient {row['patient']} is in the official splits {' and '.join(sorted(row['split_list']))}; "
+            "keep everything of a patient in one split"
+        )
+
+
+def patients_by_split(patients: pa.Array, splits: pa.Array) -> dict[str, int]:
+    """How many patients each split holds."""
+    counted = pa.table({"patient": patients, "split": splits}).group_by("split")
+    counts = counted.aggregate([("patient", "count_distinct")]).to_pylist()
+    found = {row["split"]: row["patient_count_distinct"] for row in counts}
+    return {split: found.get(split, 0) for split in SPLITS}
+
+
+def _require_enough_groups(groups: list[str], images: Images) -> None:
+    patients = pc.count_distinct(images.patient).as_py()
+    if len(groups) < 3 <= patients:
+        raise DataError(
+            f"the {patients:,} patients may be only {len(groups)} person(s), as they share numbers or "
+            "studies, and cannot be split into train, val and test; give data of at least 3"
+        )
+
+
+def _look_up(groups: pa.Array, split_of: dict[str, str]) -> pa.Array:
+    encoded = groups.dictionary_encode()
+    names = [split_of.get(patient) for patient in encoded.dictionary.to_pylist()]
+    return pa.array(names, pa.string()).take(encoded.indices)

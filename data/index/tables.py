@@ -1,0 +1,137 @@
+"""Official tables (CSV, plain or gzipped) -> columns of strings."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import csv as arrow_csv
+
+from data.base.errors import DataError
+from data.index.catalogue import MILLISECONDS_PER_DAY, UNDATED
+from data.index.views import normalise_view
+
+
+def find_table(root: Path, *patterns: str) -> Path | None:
+    """The first file in `root` that fits one of the patterns, as it is or gzipped; the last in name order of
+    those that fit the same pattern, so that the latest version of a table wins.
+    """
+    for pattern in patterns:
+        for ending in ("", ".gz"):
+            if found := sorted(root.glob(pattern + ending)):
+                return found[-1]
+    return None
+
+
+def header_of(path: Path) -> list[str]:
+    """Column names of a table.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    opener = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            return next(csv.reader(file), [])
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read ({_kind(error)}); download it again") from None
+
+
+def read_table(path: Path, columns: Sequence[str], *, multiline: bool = False) -> pa.Table:
+    """The named columns as strings, an empty one for an empty cell.
+
+    Args:
+        path: the table.
+        columns: names to read.
+        multiline: cells hold line breaks; reading is slower then.
+
+    Raises:
+        DataError: the file cannot be read or lacks a column.
+    """
+    try:
+        table = arrow_csv.read_csv(
+            path,
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=multiline),
+            convert_options=arrow_csv.ConvertOptions(
+                include_columns=list(columns),
+                column_types=dict.fromkeys(columns, pa.string()),
+                strings_can_be_null=False,
+            ),
+        )
+    except (KeyError, pa.ArrowKeyError):
+        raise DataError(
+            f"{path} lacks one of the columns {', '.join(columns)}; download the official file again"
+        ) from None
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read ({_kind(error)}); download it again") from None
+    return pa.table({name: whole(table[name]) for name in columns})
+
+
+def read_words(path: Path) -> list[str]:
+    """What a list holds, separated by white space.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read ({_kind(error)}); download it again") from None
+
+
+def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """A column in one piece."""
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def join(*parts: pa.Array | str, separator: str = "") -> pa.Array:
+    """Strings joined element by element."""
+    return whole(pc.binary_join_element_wise(*parts, separator))
+
+
+def views_of(column: pa.Array) -> pa.Array:
+    """Views in one spelling; a column holds few different ones, so each is looked at once."""
+    encoded = whole(column).dictionary_encode()
+    names = pa.array([normalise_view(name) for name in encoded.dictionary.to_pylist()], pa.string())
+    return names.take(encoded.indices)
+
+
+def moments(dates: pa.Array, times: pa.Array | None = None) -> NDArray[np.int64]:
+    """Milliseconds since 1970 of dates as `20140915` and times of the day as DICOM's `[H]HMMSS[.frac]`.
+
+    Leading zeros of a time may be lost, as where a table held it as a number. `UNDATED` where a date is
+    empty or none; midnight where a time is.
+    """
+    stamps = pc.strptime(dates, format="%Y%m%d", unit="s", error_is_null=True)
+    known = stamps.is_valid().to_numpy(zero_copy_only=False)
+    seconds = stamps.fill_null(pa.scalar(0, stamps.type)).cast(pa.int64()).to_numpy()
+    result = seconds * 1000
+    if times is not None:
+        result = result + _milliseconds_of_day(times)
+    return np.where(known, result, UNDATED)
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong, without the message: libraries repeat rows there, which may hold names."""
+    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+
+
+def _milliseconds_of_day(times: pa.Array) -> NDArray[np.int64]:
+    matching = pc.match_substring_regex(times, r"^\d{1,6}(\.\d*)?$")
+    numbers = pc.if_else(matching, times, "0").cast(pa.float64()).to_numpy()
+    thousandths = np.round(numbers * 1000).astype(np.int64)
+    clock, fraction = np.divmod(thousandths, 1000)
+    hours, minutes, seconds = clock // 10_000, clock // 100 % 100, clock % 100
+    return np.minimum(((hours * 60 + minutes) * 60 + seconds) * 1000 + fraction, MILLISECONDS_PER_DAY - 1)
+
+
+def numbers_in(column: pa.Array) -> NDArray[np.int64]:
+    """The last number in every string, `UNDATED` where there is none."""
+    found = pc.struct_field(pc.extract_regex(column, r"(?P<number>\d{1,15})\D*$"), "number")
+    return found.cast(pa.int64()).fill_null(UNDATED).to_numpy()

@@ -1,0 +1,1 @@
+"""What makes pairs whose change is known: volumes, films, findings in both."""

@@ -1,0 +1,1 @@
+"""What findings need to know of a real radiograph to be drawn into it."""

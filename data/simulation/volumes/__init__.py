@@ -1,0 +1,1 @@
+"""CT -> thorax -> line integrals."""

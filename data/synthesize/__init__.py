@@ -1,0 +1,1 @@
+"""CT volumes -> radiograph pairs whose change is known."""

@@ -1,0 +1,107 @@
+"""`python -m data.check`: what is wrong is named, file by file."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage.io import imsave
+
+from data.check import problems as checking
+from data.check.problems import Problem, check_records
+from data.manifests import records_of
+from tests.micro import command_environment, write_pairs
+
+
+def check(*arguments) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "data.check", *map(str, arguments)],
+        env=command_environment(),
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_sound_data_set(pairs_folder):
+    done = check(pairs_folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == f"{pairs_folder}: all of 48 files can be used"
+    assert "48/48" in done.stderr
+
+
+@pytest.fixture
+def unsound(tmp_path) -> Path:
+    folder = write_pairs(tmp_path / "pairs")
+    (folder / "baseline" / "p0_0.png").write_bytes(b"no picture")
+    imsave(folder / "target" / "p1_0.png", np.zeros((16, 32), np.uint8), check_contrast=False)
+    (folder / "target" / "p2_1.png").unlink()
+    np.save(folder / "target" / "p2_1.npy", np.full((32, 32), 7.0))
+    return folder
+
+
+def test_every_bad_file_is_named_and_the_exit_code_is_1(unsound, tmp_path):
+    done = check(unsound, "--report", tmp_path / "report.csv", "--workers", "2")
+    assert done.returncode == 1, done.stderr
+    *rows, summary = done.stdout.strip().splitlines()
+    assert summary == f"{unsound}: 3 of 48 files cannot be used"
+    assert [row.split()[0] for row in rows] == [
+        str(unsound / name) for name in ("baseline/p0_0.png", "target/p1_0.png", "target/p2_1.npy")
+    ]
+    assert "is 16 x 32 but the followup" in rows[1]
+    assert "ranges over [7, 7]" in rows[2]
+    with (tmp_path / "report.csv").open(newline="") as file:
+        header, *reported = csv.reader(file)
+    assert header == ["path", "reason"]
+    assert [path for path, _ in reported] == [row.split()[0] for row in rows]
+
+
+def test_missing_files_of_a_manifest_are_listed_not_refused(tmp_path):
+    imsave(tmp_path / "a.png", np.zeros((8, 8), np.uint8), check_contrast=False)
+    (tmp_path / "m.csv").write_text("patient_id,image\nx,a.png\ny,gone.png\nz,notes.txt\n")
+    done = check(tmp_path / "m.csv")
+    assert done.returncode == 1, done.stderr
+    first, second, _ = done.stdout.splitlines()
+    assert first.split()[:4] == [str(tmp_path / "gone.png"), "does", "not", "exist;"]
+    assert second.startswith(str(tmp_path / "notes.txt"))
+    assert "2 of 3 files cannot be used" in done.stdout
+
+
+def test_a_mistake_is_one_line(tmp_path):
+    done = check(tmp_path / "absent.csv")
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    (tmp_path / "m.csv").write_text("patient,image\n")
+    assert check(tmp_path / "m.csv").returncode == 2
+
+
+def _read_or_die(path, _):
+    if path.name == "p3_0.png":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return np.zeros((32, 32), np.float32)
+
+
+def _open_or_die(task):
+    checking.read_image = _read_or_die
+    return checking._open_chunk(task)
+
+
+def test_a_file_that_kills_its_reader_is_found(pairs_folder, monkeypatch):
+    monkeypatch.setattr(checking, "read_image", _read_or_die)
+    in_processes = checking.in_processes
+    monkeypatch.setattr(
+        checking,
+        "in_processes",
+        lambda _, *args, **options: in_processes(_open_or_die, *args, **options),
+    )
+    files, problems = check_records(
+        records_of(pairs_folder), change="magnitude", intensity="dicom", workers=2, progress=False
+    )
+    assert files == 48
+    reason = "reading it kills the process; replace it with an intact file"
+    assert problems == [
+        Problem(path=pairs_folder / role / "p3_0.png", reason=reason) for role in ("baseline", "followup")
+    ]

@@ -1,0 +1,128 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from data.config import FINDINGS, SynthesisConfig
+from data.simulation import pairs as pairs_module
+from data.simulation.film import CHANGE_SCALE, frame
+from data.simulation.pairs import (
+    draw_poses,
+    draw_scenarios,
+    patient_rng,
+    place_base,
+    render_pair,
+    render_patient,
+)
+from data.simulation.scenarios import Scenario
+
+CONFIG = SynthesisConfig(pairs_per_patient=3)
+
+
+@pytest.fixture
+def render(phantom, monkeypatch):
+    """Noise-free pair of one scenario: line integrals in place of films."""
+    monkeypatch.setattr(pairs_module, "expose", lambda lines, _: lines.numpy())
+    camera = frame(phantom, 32)
+    base = place_base(phantom, camera)
+
+    def run(**scenario):
+        rng = np.random.default_rng(3)
+        return render_pair(phantom, base, camera, Scenario(**scenario), draw_poses(CONFIG, rng), rng)
+
+    return run
+
+
+def test_an_unchanged_pair_has_no_target_but_another_pose(render):
+    baseline, followup, target, target_baseline = render()
+    assert not target.any() and not target_baseline.any()
+    assert np.abs(followup - baseline).max() > 0.1
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_the_target_is_the_change_of_the_line_integrals(render, name):
+    baseline, followup, _, _ = render()
+    same, new, target, target_baseline = render(appearing=(name,))
+    np.testing.assert_array_equal(same, baseline)
+    np.testing.assert_allclose(target, np.clip((new - followup) / CHANGE_SCALE, -1, 1), atol=1e-5)
+    assert np.abs(target).max() > 0.05
+    # The same change as the baseline would show it, had it been there.
+    old, same, target, target_before = render(resolving=(name,))
+    np.testing.assert_array_equal(same, followup)
+    np.testing.assert_allclose(target_before, np.clip((baseline - old) / CHANGE_SCALE, -1, 1), atol=1e-5)
+    np.testing.assert_allclose(target_before, -target_baseline, atol=1e-6)
+
+
+def test_a_stable_finding_is_in_both_images_and_not_in_the_target(render):
+    baseline, followup, _, _ = render()
+    old, new, target, target_baseline = render(stable=("consolidation",))
+    assert (old - baseline).max() > 0.2
+    assert (new - followup).max() > 0.2
+    assert not target.any() and not target_baseline.any()
+
+
+def test_one_finding_can_appear_while_another_resolves(render):
+    _, _, target, _ = render(appearing=("device",), resolving=("effusion",))
+    assert target.max() > 0.05 and target.min() < -0.05
+
+
+def test_findings_take_turns_and_never_meet_themselves():
+    config = SynthesisConfig(pairs_per_patient=7, unchanged=0.0)
+    scenarios = draw_scenarios(config, np.random.default_rng(0))
+    assert {scenario.changing[0] for scenario in scenarios} <= set(FINDINGS)
+    assert len(set(itertools.chain.from_iterable(s.changing for s in scenarios))) == len(FINDINGS)
+    for scenario in scenarios:
+        assert not set(scenario.stable) & set(scenario.changing)
+        assert len(scenario.changing) in (1, 2)
+
+
+def test_the_configured_share_of_pairs_is_unchanged():
+    config = SynthesisConfig(pairs_per_patient=4000, unchanged=0.25)
+    scenarios = draw_scenarios(config, np.random.default_rng(0))
+    assert np.mean([not scenario.changing for scenario in scenarios]) == pytest.approx(0.25, abs=0.02)
+    appear = sum(len(scenario.appearing) for scenario in scenarios)
+    assert appear / sum(len(scenario.changing) for scenario in scenarios) == pytest.approx(0.5, abs=0.03)
+
+
+def test_only_configured_findings_are_drawn():
+    config = SynthesisConfig(pairs_per_patient=50, findings=("nodule",))
+    scenarios = draw_scenarios(config, np.random.default_rng(0))
+    assert all(scenario.changing in ((), ("nodule",)) and not scenario.stable for scenario in scenarios)
+
+
+def test_poses_differ_by_no_more_than_configured():
+    config = SynthesisConfig(pose_degrees=2.0, pose_mm=5.0)
+    rng = np.random.default_rng(0)
+    poses = [draw_poses(config, rng) for _ in range(300)]
+    turn = np.abs([np.subtract(a.rotation, b.rotation) for a, b in poses])
+    shift = np.abs([np.subtract(a.shift, b.shift) for a, b in poses])
+    assert 1.9 < turn.max() <= 2.0
+    assert 4.8 < shift.max() <= 5.0
+
+
+def test_splits_and_patients_share_no_randomness():
+    keys = [(0, "train", 0), (0, "train", 1), (0, "val", 0), (0, "test", 0), (1, "train", 0)]
+    draws = {tuple(patient_rng(*key).random(4)) for key in keys}
+    draws |= {tuple(patient_rng(0, "train", 0, pair).random(4)) for pair in range(3)}
+    assert len(draws) == 8
+
+
+def test_a_patient_depends_on_nothing_but_seed_split_and_index(phantom):
+    few = render_patient(phantom, CONFIG, 32, "val", 2)
+    many = SynthesisConfig(pairs_per_patient=3, train_patients=999, val_patients=1, test_patients=5)
+    again = render_patient(phantom, many, 32, "val", 2)
+    for name in ("baseline", "followup", "target", "target_baseline"):
+        np.testing.assert_array_equal(getattr(few, name), getattr(again, name))
+    other = render_patient(phantom, CONFIG, 32, "test", 2)
+    assert np.abs(few.baseline - other.baseline).max() > 0.1
+
+
+def test_films_are_in_range_and_sized(phantom):
+    rendered = render_patient(phantom, CONFIG, 40, "train", 0)
+    assert rendered.baseline.shape == rendered.target.shape == (3, 40, 40)
+    for image in (rendered.baseline, rendered.followup):
+        assert image.min() >= 0 and image.max() <= 1
+        assert image.std() > 0.1
+    assert np.abs(rendered.target).max() <= 1
+    assert torch.from_numpy(rendered.target).dtype == torch.float32
