@@ -1,16 +1,18 @@
-"""Files that appear complete or not at all, whatever happens while they are written."""
+"""Files and folders that appear complete or not at all, whatever happens while they are written."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data.base.errors import DataError
 
 _PART = ".part-"
+_BEFORE = ".before-"
 
 
 @contextmanager
@@ -24,14 +26,52 @@ def whole(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f"{_PART}{os.getpid()}-{path.name}")
     try:
-        yield part
-        part.replace(path)
-    except OSError as error:
-        reason = f"{path} cannot be written ({error.strerror}); make room or name another folder"
-        raise DataError(reason) from error
+        with _named_if_it_fails(path):
+            yield part
+            part.replace(path)
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path, *, wait: Callable[[], None] | None = None, leads: bool = True) -> Iterator[Path]:
+    """An empty folder to fill that takes the place of `path` once the block is left without an error.
+
+    It lies beside `path`, hidden. Its files are on the disk before it is moved, so that no power cut leaves
+    an empty one. What `path` was before is moved away first and deleted afterwards; where a kill falls
+    between the two, `remove_parts` or the next writer puts it back.
+
+    Several processes on one file system fill the folder together where all of them enter with `wait`; no
+    other run may write to `path` meanwhile.
+
+    Args:
+        path: what to write; folders above it are made.
+        wait: returns once every process that fills the folder has called it.
+        leads: of these processes, the one that makes and moves the folder.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    part = path.with_name(f"{_PART}{os.getpid() if wait is None else 'shared'}-{path.name}")
+    wait = wait or (lambda: None)
+    try:
+        with _named_if_it_fails(path):
+            if leads:
+                _restore(path.with_name(_BEFORE + path.name))
+                _remove(part)
+                part.mkdir(parents=True)
+            wait()
+            yield part
+            wait()
+            if leads:
+                _sync_files(part)
+                _exchange(part, path)
+            wait()
+    finally:
+        if leads:
+            with suppress(OSError):
+                _remove(part)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -47,6 +87,61 @@ def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
 
 
 def remove_parts(folder: Path) -> None:
-    """Delete what runs that were killed left in a folder."""
+    """Delete what runs that were killed left in a folder, or put it back where nothing took its place."""
+    for before in folder.glob(f"{_BEFORE}*"):
+        _restore(before)
     for part in folder.glob(f"{_PART}*"):
-        part.unlink(missing_ok=True)
+        _remove(part)
+
+
+@contextmanager
+def _named_if_it_fails(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = f"{path} cannot be written ({error.strerror}); make room or name another folder"
+        raise DataError(reason) from error
+
+
+def _exchange(part: Path, path: Path) -> None:
+    before = path.with_name(_BEFORE + path.name)
+    try:
+        if os.path.lexists(path):
+            path.replace(before)
+        part.replace(path)
+        _sync(path.parent)
+    finally:  # puts it back after an error or an interrupt, deletes it otherwise
+        _restore(before)
+
+
+def _restore(before: Path) -> None:
+    """Move what was moved away to its place again where that is free, else delete it."""
+    path = before.with_name(before.name.removeprefix(_BEFORE))
+    if os.path.lexists(before) and not os.path.lexists(path):
+        before.replace(path)
+    with suppress(OSError):  # what it made room for is whole
+        _remove(before)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync_files(folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    for path in {folder, *files, *(file.parent for file in files)}:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk."""
+    if path.is_dir() and os.name != "posix":
+        return  # where folders cannot be opened, names need no syncing
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
