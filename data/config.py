@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from data.base.checks import among, at_least, below, between, inside
+
 Change = Literal["magnitude", "signed"]
 Intensity = Literal["dicom", "range", "percentile"]
 Framing = Literal["pad", "crop", "stretch"]
@@ -50,19 +52,10 @@ class SynthesisConfig:
     """Seed of patients, findings and poses."""
 
     def __post_init__(self) -> None:
-        for name in ("train_patients", "val_patients", "test_patients", "pairs_per_patient"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not self.findings:
-            raise ValueError(f"findings is empty; name at least one of {', '.join(FINDINGS)}")
-        if unknown := set(self.findings) - set(FINDINGS):
-            names = ", ".join(sorted(unknown))
-            raise ValueError(f"findings names {names}; the legal names are {', '.join(FINDINGS)}")
-        if not 0 <= self.unchanged < 1:
-            raise ValueError(f"unchanged is {self.unchanged}; it must be in [0, 1)")
-        for name in ("pose_degrees", "pose_mm", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must not be negative")
+        at_least(self, 1, "train_patients", "val_patients", "test_patients", "pairs_per_patient")
+        among(self, FINDINGS, "findings")
+        at_least(self, 0, "unchanged", "pose_degrees", "pose_mm", "seed")
+        below(self, 1, "unchanged")
 
 
 @dataclass(kw_only=True)
@@ -94,14 +87,9 @@ class AugmentConfig:
     the baseline can be exchanged; the embedded data does, other data where the manifest names one."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if name != "enabled" and value < 0:
-                raise ValueError(f"{name} is {value}; it must not be negative")
-        if self.swap > 1:
-            raise ValueError(f"swap is {self.swap}; a probability is at most 1")
-        for name in ("scale", "contrast", "gamma"):
-            if getattr(self, name) >= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be below 1")
+        at_least(self, 0, *(name for name in vars(self) if name != "enabled"))
+        below(self, 1, "scale", "contrast", "gamma")
+        between(self, 0, 1, "swap")
 
 
 @dataclass(kw_only=True)
@@ -116,9 +104,7 @@ class SplitConfig:
     """Seed of the split by patient when the data names no splits."""
 
     def __post_init__(self) -> None:
-        for name in ("val_fraction", "test_fraction"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
+        inside(self, 0, 1, "val_fraction", "test_fraction")
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError(
                 "val_fraction and test_fraction leave nothing to train on; their sum must be below 1"
@@ -162,9 +148,6 @@ class DataConfig(SplitConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.image_size < 32:
-            raise ValueError(f"image_size is {self.image_size}; it must be at least 32")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; it must not be negative")
+        at_least(self, 32, "image_size")
+        at_least(self, 1, "batch_size")
+        at_least(self, 0, "workers")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import tyro
 
+from data.base.checks import at_least
 from data.base.commandline import argv, run_command, tyro_parse
 from data.config import Change, Intensity
 
@@ -26,8 +27,7 @@ class CheckConfig:
     """Processes; 0 takes one for each core."""
 
     def __post_init__(self) -> None:
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; it must not be negative")
+        at_least(self, 0, "workers")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from data.base.checks import among, at_least, between
 from data.config import FINDINGS, Change, Finding, Intensity, OnError
 
 
@@ -66,22 +67,10 @@ class DrawConfig:
     counted and named at the end)."""
 
     def __post_init__(self) -> None:
-        for name, least in (("pairs_per_image", 1), ("size", 64), ("workers", 0)):
-            value = getattr(self, name)
-            if value != "native" and value < least:
-                raise ValueError(f"{name} is {value}; it must be at least {least}")
-        if not self.findings:
-            raise ValueError(f"findings is empty; name at least one of {', '.join(FINDINGS)}")
-        if unknown := set(self.findings) - set(FINDINGS):
-            names = ", ".join(sorted(unknown))
-            raise ValueError(f"findings names {names}; the legal names are {', '.join(FINDINGS)}")
-        for name in ("unchanged", "second", "stable"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; a probability is in [0, 1]")
-        for name in ("translation", "scale", "elastic", "exposure", "contrast", "gamma", "noise"):
-            if not 0 <= getattr(self, name) <= 0.5:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 0.5]")
-        if not 0 <= self.rotation <= 45:
-            raise ValueError(f"rotation is {self.rotation}; it must be in [0, 45] degrees")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; it must not be negative")
+        at_least(self, 1, "pairs_per_image")
+        at_least(self, 64, "size", otherwise="native")
+        at_least(self, 0, "workers", "seed")
+        among(self, FINDINGS, "findings")
+        between(self, 0, 1, "unchanged", "second", "stable")
+        between(self, 0, 0.5, "translation", "scale", "elastic", "exposure", "contrast", "gamma", "noise")
+        between(self, 0, 45, "rotation")

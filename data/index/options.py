@@ -6,6 +6,7 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
+from data.base.checks import at_least
 from data.config import SplitConfig
 from data.index.views import VIEWS, normalise_view
 
@@ -38,8 +39,7 @@ class IndexConfig(SplitConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; it must not be negative")
+        at_least(self, 0, "workers")
         for view in self.views:
             if view != "unknown" and normalise_view(view) == "unknown":
                 raise ValueError(f"views names {view!r}; the legal views are {', '.join(VIEWS)}")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from data.base.checks import at_least
 from data.base.commandline import argv, run_command, tyro_parse
 from data.config import Change, Framing, Intensity, OnError, SplitConfig
 
@@ -45,10 +46,8 @@ class PrepareConfig(SplitConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.size != "native" and self.size < 32:
-            raise ValueError(f"size is {self.size}; it must be at least 32, or native")
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; it must not be negative")
+        at_least(self, 32, "size", otherwise="native")
+        at_least(self, 0, "workers")
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
+from data.base.checks import at_least, between, require
 from data.config import FINDINGS, Change, Finding, SplitConfig
 
 Format = Literal["png", "nifti"]
@@ -33,10 +33,7 @@ class FindingProbabilities:
     """Pacemaker, central line, endotracheal tube or chest drain."""
 
     def __post_init__(self) -> None:
-        for option in fields(self):
-            value = getattr(self, option.name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"findings.{option.name} is {value}; it must be 0 or more")
+        at_least(self, 0, *(f"findings.{option.name}" for option in fields(self)))
         if not any(getattr(self, option.name) for option in fields(self)):
             raise ValueError(f"findings are all 0; give one of {', '.join(FINDINGS)} a probability")
 
@@ -62,14 +59,10 @@ class PoseRange:
     """Largest shift of the patient along each axis, in mm."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.degrees <= 45:
-            raise ValueError(f"pose.degrees is {self.degrees}; it must be between 0 and 45")
-        if not 0 <= self.total_degrees <= 135:
-            raise ValueError(f"pose.total_degrees is {self.total_degrees}; it must be between 0 and 135")
-        if not 0 < self.exponent <= 10:
-            raise ValueError(f"pose.exponent is {self.exponent}; it must be above 0 and at most 10")
-        if not 0 <= self.mm <= 50:
-            raise ValueError(f"pose.mm is {self.mm}; it must be between 0 and 50")
+        between(self, 0, 45, "pose.degrees")
+        between(self, 0, 135, "pose.total_degrees")
+        require(0 < self.exponent <= 10, "pose.exponent", self.exponent, "be above 0 and at most 10")
+        between(self, 0, 50, "pose.mm")
 
 
 @dataclass(kw_only=True)
@@ -116,18 +109,10 @@ class SynthesizeConfig(SplitConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("pairs_per_patient", "patients_per_volume"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; it must not be negative")
-        for name in ("unchanged", "second", "stable"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be between 0 and 1")
-        if not 32 <= self.image_size <= 4096:
-            raise ValueError(f"image_size is {self.image_size}; it must be between 32 and 4096")
-        if self.seed < 0:
-            raise ValueError(f"seed is {self.seed}; it must not be negative")
+        at_least(self, 1, "pairs_per_patient", "patients_per_volume")
+        at_least(self, 0, "workers", "seed")
+        between(self, 0, 1, "unchanged", "second", "stable")
+        between(self, 32, 4096, "image_size")
 
     def settings(self) -> dict[str, object]:
         """Whatever shapes the pixels and names of a pair, to tell whether two runs would write the same."""

@@ -274,8 +274,8 @@ def test_nothing_to_draw_into_is_an_error(tmp_path):
         (["missing.csv", "out"], "missing.csv does not exist"),
         ([".", "out", "--findings", "nodul"], "nodul"),
         ([".", "out", "--pairs-per-image", "0"], "pairs_per_image is 0; it must be at least 1"),
-        ([".", "out", "--unchanged", "2"], "unchanged is 2.0; a probability is in [0, 1]"),
-        ([".", "out", "--size", "16"], "size is 16; it must be at least 64"),
+        ([".", "out", "--unchanged", "2"], "unchanged is 2.0; it must be between 0 and 1"),
+        ([".", "out", "--size", "16"], "size is 16; it must be at least 64, or native"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(args, message, tmp_path):

@@ -108,7 +108,7 @@ def test_a_patient_is_a_function_of_its_names(phantom):
         (lambda: config(seed=-1), "seed is -1; it must not be negative"),
         (lambda: PoseRange(degrees=60), "pose.degrees is 60; it must be between 0 and 45"),
         (lambda: PoseRange(exponent=0), "pose.exponent is 0; it must be above 0 and at most 10"),
-        (lambda: FindingProbabilities(nodule=-1), "findings.nodule is -1; it must be 0 or more"),
+        (lambda: FindingProbabilities(nodule=-1), "findings.nodule is -1; it must not be negative"),
         (lambda: FindingProbabilities(**dict.fromkeys(FINDINGS, 0.0)), "findings are all 0; give one of"),
     ],
 )
