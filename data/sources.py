@@ -117,6 +117,18 @@ def build_images(config: DataConfig, split: str, *, progress: bool = True) -> Da
     return _maybe_skipping(ManifestImages(records, config), config, split)
 
 
+def open_pairs(config: DataConfig) -> dict[str, Any]:
+    """Pairs of all splits."""
+    render_embedded(config)
+    return {split: build_pairs(config, split) for split in SPLITS}
+
+
+def open_images(config: DataConfig) -> dict[str, Any]:
+    """Images of all splits."""
+    render_embedded(config)
+    return {split: build_images(config, split) for split in SPLITS}
+
+
 def load_pairs(config: DataConfig) -> RecordTable[PairRecord]:
     """Every pair of the user's data with its split, drawn by patient where the data names none."""
     assert config.path is not None

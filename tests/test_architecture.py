@@ -1,4 +1,4 @@
-"""One direction only: who may import whom."""
+"""One direction only: floors look down, and rooms on one floor do not see each other."""
 
 import ast
 from pathlib import Path
@@ -8,20 +8,30 @@ import pytest
 from tests.micro import ROOT
 
 PACKAGES = ("data", "networks", "losses", "gan")
-# Inside gan: a module imports only from layers before its own.
-LAYERS = (
-    {"config"},
-    {"schedules", "rundir", "plugins", "masking", "cli", "state"},
-    {"steps", "optim", "logs", "models", "objective", "metrics"},
-    {"checkpoint", "visualise"},
-    {"loop", "start", "assemble"},
-    {"pretraining", "adversarial_training", "prediction"},
-    {"timing_training", "timing_data", "timing_synthesis"},
-    {"pretrain", "adversarial", "predict", "benchmark"},
-)
+# From the ground up. A room is a folder or a module of its package.
+FLOORS = {
+    "data": (
+        {"base"},
+        {"findings"},
+        {"config"},
+        {"geometry"},
+        {"batch"},
+        {"augment", "files"},
+        {"manifests"},
+        {"prepared", "simulation"},
+        {"sources"},
+        {"index", "check", "prepare", "synthesize", "draw"},
+    ),
+    "gan": (
+        {"run"},
+        {"measures", "pictures"},
+        {"pretrain", "adversarial", "classify"},
+        {"evaluate", "predict", "report", "export", "ablate", "benchmark"},
+    ),
+}
 
 
-def modules(package):
+def modules(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
@@ -31,9 +41,14 @@ def imported(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add(node.module)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return names
+
+
+def room_of(path: Path, package: str) -> str:
+    return path.relative_to(ROOT / package).parts[0].removesuffix(".py")
 
 
 @pytest.mark.parametrize("package", ["data", "networks", "losses"])
@@ -43,12 +58,38 @@ def test_the_lower_packages_know_nothing_of_each_other(package):
     assert not {name: names for name, names in found.items() if names}
 
 
-def test_modules_of_gan_import_from_lower_layers_only():
-    layer_of = {name: number for number, layer in enumerate(LAYERS) for name in layer}
-    names = {path.stem for path in modules("gan")} - {"__init__"}
-    assert names == set(layer_of)
-    for name in names:
-        for other in imported(ROOT / "gan" / f"{name}.py"):
-            package, _, module = other.partition(".")
-            if package == "gan" and module:
-                assert layer_of[module] < layer_of[name], f"gan.{name} imports gan.{module}"
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_room_has_its_floor(package):
+    floor_of = {room: number for number, floor in enumerate(FLOORS[package]) for room in floor}
+    assert {room_of(path, package) for path in modules(package)} - {"__init__"} <= set(floor_of)
+    assert len(floor_of) == sum(map(len, FLOORS[package]))
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_a_room_sees_only_the_floors_below(package):
+    floor_of = {room: number for number, floor in enumerate(FLOORS[package]) for room in floor}
+    wrong = []
+    for path in modules(package):
+        room = room_of(path, package)
+        for name in imported(path):
+            top, _, rest = name.partition(".")
+            other = rest.partition(".")[0]
+            if top != package or other in (room, "") or other not in floor_of:
+                continue  # another package, this room, or what the package itself offers
+            if room != "__init__" and floor_of[other] >= floor_of[room]:
+                wrong.append(f"{path.relative_to(ROOT)} imports {name}")
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_and_package_are_twins(package):
+    """No `check.py` beside `checking.py`: a room has one name."""
+    folders = {path.parent for path in modules(package)}
+    stems = {folder: {path.stem for path in folder.glob("*.py")} for folder in folders}
+    twins = {
+        f"{folder.name}/{stem}"
+        for folder, names in stems.items()
+        for stem in names
+        if {f"{stem}ing", f"{stem.rstrip('e')}ing"} & names
+    }
+    assert not twins

@@ -20,7 +20,8 @@ def at_least(options: object, least: float, *names: str, otherwise: str | None =
     for name in names:
         value = _value(options, name)
         if value is not None and value != otherwise:
-            require(least <= value < math.inf, name, value, f"{rule}, or {otherwise}" if otherwise else rule)
+            require(abs(value) < math.inf, name, value, "be finite")
+            require(least <= value, name, value, f"{rule}, or {otherwise}" if otherwise else rule)
 
 
 def between(options: object, low: float, high: float, *names: str) -> None:

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gan.checkpoint import list_checkpoints
-from gan.rundir import RunDir
+from gan.run.checkpoint import list_checkpoints
+from gan.run.directory import RunDir
 from networks import BottleneckEncoder, LongitudinalMIMModelBig
 from tests.micro import ADVERSARIAL, MICRO, MICRO_ADVERSARIAL, PRETRAIN, command_environment, run, write_pairs
 

@@ -1,0 +1,140 @@
+"""The generator's objective: one table of terms, one line a term."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from data import PairBatch
+from data.base.errors import UserError, first_line
+from gan.adversarial.options import AdversarialConfig
+from gan.run.plugins import import_object, parse_weighted
+from losses import ADVERSARIAL, AdversarialLoss, PerceptualLoss, VGGFeatures, l1_loss
+
+Encoder = Any
+PairTerm = Callable[[PairBatch, Tensor], Tensor]
+Penalty = Callable[[nn.Module, PairBatch, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The losses of both networks: raw terms by name, and the one table of their weights."""
+
+    pair_terms: Mapping[str, PairTerm]
+    """Terms of the generator's loss that need (batch, prediction) alone; only those with a weight above 0."""
+    adversarial: AdversarialLoss
+    weights: Mapping[str, float]
+    penalties: Mapping[str, Penalty] = field(default_factory=dict)
+    """Further terms of the discriminator's loss, of (discriminator, batch, detached fake)."""
+
+    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+        """Weighted sum of raw terms; the only place where weights are applied."""
+        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+
+
+def l1_term(config: AdversarialConfig, encoder: Encoder, device: torch.device) -> PairTerm:  # noqa: ARG001
+    """Foreground-weighted L1 over the pixels that count."""
+
+    def term(batch: PairBatch, prediction: Tensor) -> Tensor:
+        return l1_loss(
+            prediction,
+            _target(batch),
+            batch.valid,
+            foreground_weight=config.loss.foreground_weight,
+            foreground_threshold=config.loss.foreground_threshold,
+        )
+
+    return term
+
+
+def perceptual_term(config: AdversarialConfig, encoder: Encoder, device: torch.device) -> PairTerm:
+    """Distance in frozen features: of this run's pretrained encoder, or of VGG.
+
+    Raises:
+        UserError: there is no pretrained encoder, or VGG's weights cannot be read.
+    """
+    signed = config.data.change == "signed"
+    if config.loss.perceptual == "encoder":
+        if encoder is None:
+            raise UserError(
+                "--pretrained none leaves the perceptual term without features: add --weights.perceptual 0, "
+                "or --loss.perceptual vgg16 --loss.perceptual-weights FILE"
+            )
+        loss = PerceptualLoss(encoder.convolutional_features, signed=signed)
+    else:
+        weights = config.loss.perceptual_weights
+        assert weights is not None  # LossConfig refuses VGG without weights
+        try:
+            loss = PerceptualLoss(VGGFeatures(config.loss.perceptual, weights), signed=signed)
+        except ValueError as error:
+            raise UserError(f"--loss.perceptual-weights: {error}") from error
+    loss = loss.to(device)
+    return lambda batch, prediction: loss(prediction, _target(batch))
+
+
+RESERVED = ("generator", "discriminator", "logits_real", "logits_fake")
+"""Names of other numbers in the log."""
+
+# The adversarial term is not in the table, since it needs the discriminator: gan.steps adds it.
+TERMS: dict[str, Callable[[AdversarialConfig, Encoder, torch.device], PairTerm]] = {
+    "l1": l1_term,
+    "perceptual": perceptual_term,
+}
+
+
+def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.device) -> Objective:
+    """The terms that have a weight above 0, and the weights.
+
+    Raises:
+        UserError: a term cannot be built, two have one name, or nothing is left to train on.
+    """
+    weights = dict(vars(config.weights))
+    terms = {name: build(config, encoder, device) for name, build in TERMS.items() if weights[name] > 0}
+    for spec in config.extra_loss:
+        name, target, weight = parse_weighted(spec, "--extra-loss")
+        if name in weights or name in RESERVED:
+            raise UserError(
+                f"--extra-loss {spec}: there is a term {name} already; give the function another name"
+            )
+        weights[name] = weight
+        if weight > 0:
+            terms[name] = _extra_term(import_object(target, "--extra-loss"), spec, device)
+    if not any(weights.values()):
+        raise UserError(
+            "every weight of the generator's loss is 0; set one of --weights.l1, .perceptual, .adversarial"
+        )
+    if not terms and config.adversarial_start > 0:
+        raise UserError(
+            f"--adversarial-start {config.adversarial_start} leaves the first epochs without any term; "
+            "start at 0, or set --weights.l1 or --weights.perceptual"
+        )
+    return Objective(pair_terms=terms, adversarial=ADVERSARIAL[config.loss.adversarial], weights=weights)
+
+
+def _extra_term(function: object, spec: str, device: torch.device) -> PairTerm:
+    """A user's `(prediction, target) -> scalar`; a class is built without arguments first."""
+    try:
+        loss = function() if isinstance(function, type) else function
+    except Exception as error:  # whatever the user's class raises
+        raise UserError(
+            f"--extra-loss {spec} cannot be built without arguments ({first_line(error)})"
+        ) from error
+    if isinstance(loss, nn.Module):
+        loss = loss.to(device)
+    if not callable(loss):
+        raise UserError(f"--extra-loss {spec}: it is not a function of (prediction, target)")
+
+    def term(batch: PairBatch, prediction: Tensor) -> Tensor:
+        value = loss(prediction.float(), _target(batch))
+        if not isinstance(value, Tensor) or value.ndim != 0:
+            raise UserError(f"--extra-loss {spec} returned {type(value).__name__}, not a scalar tensor")
+        return value.float()
+
+    return term
+
+
+def _target(batch: PairBatch) -> Tensor:
+    assert batch.target is not None  # data.build_pairs refuses training data without targets
+    return batch.target

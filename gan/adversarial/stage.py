@@ -1,0 +1,212 @@
+"""The adversarial stage: put together, run, and judged."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from data import PairBatch, augment_pairs, collate_pairs
+from data.base.errors import UserError
+from data.base.seeds import fold_seed
+from data.sources import open_pairs, settled
+from gan.adversarial.networks import build_discriminator, build_generator
+from gan.adversarial.objective import build_objective
+from gan.adversarial.options import AdversarialConfig
+from gan.adversarial.step import AdversarialState, adversarial_step, assemble, ema_update, set_trainable
+from gan.measures.change import ChangeMaps, change_table
+from gan.pictures.change import draw_change_grid
+from gan.pictures.curves import draw_curves
+from gan.run.directory import RunDir
+from gan.run.handover import (
+    Preprocessing,
+    load_encoder,
+    load_network,
+    save_network,
+    transfer_encoder,
+    weights_digest,
+)
+from gan.run.loaders import Loaders, choose_cases, open_loaders
+from gan.run.loop import train
+from gan.run.optim import channels_last, learning_rate, set_learning_rate
+from gan.run.progress import Terms
+from gan.run.run import Run, parameter_count
+from gan.run.schedules import ema_decay
+
+
+def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) -> Run:
+    """Run the stage from the options to the final numbers.
+
+    Args:
+        config: the options.
+        pretrained: the pretraining run whose encoder the generator starts from; None for a fresh one.
+
+    Raises:
+        UserError, DataError: an option or a file is not what it should be.
+        Interrupted: a signal asked to stop; the run has saved itself.
+    """
+    config = replace(config, data=settled(config.data))
+    run = Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0)
+    encoder = None if pretrained is None else load_encoder(pretrained)
+    state = build_state(run.accelerator, config, encoder)
+    loaders = open_loaders(run.accelerator, config, open_pairs(config.data), collate_pairs)
+    cases = choose_cases(loaders.splits["val"], config.grid_cases)
+    stage = AdversarialStage(config, state, loaders, cases, run.directory)
+    run.kept["ema"] = state.ema
+    digest = {} if pretrained is None else {"the encoder in --pretrained": weights_digest(pretrained)}
+    run.begin(loaders, identity=digest, news=stage.introduction())
+    train(run, stage, loaders)
+    stage.finish(run)
+    run.accelerator.end_training()
+    return run
+
+
+def build_state(
+    accelerator: Accelerator, config: AdversarialConfig, encoder: nn.Module | None
+) -> AdversarialState:
+    """Networks, objective and optimisers of a run that starts from a pretrained encoder, or from none."""
+    torch.manual_seed(fold_seed("initialisation", config.seed))
+    generator, discriminator = build_generator(config), build_discriminator(config)
+    if encoder is not None:
+        transfer_encoder(channels_last(encoder), generator, config.pretrained)
+    if config.freeze_encoder_epochs and not hasattr(generator, "encoder"):
+        raise UserError("--freeze-encoder-epochs: this generator has no attribute encoder to freeze")
+    objective = build_objective(config, encoder, accelerator.device)
+    return assemble(accelerator, generator, discriminator, objective, config.optim)
+
+
+@dataclass(frozen=True)
+class AdversarialStage:
+    """What the loop asks of adversarial training; see `gan.run.loop.Stage`."""
+
+    config: AdversarialConfig
+    state: AdversarialState
+    loaders: Loaders
+    cases: list[Any]
+    directory: RunDir
+    chooser = "average_precision"
+    higher_is_better = True
+    shown = ("l1", "adversarial", "discriminator")
+
+    def step(self, batch: PairBatch, epoch: int, step: int) -> Terms:
+        """Augment, then one D phase, one G phase and a step of the average."""
+        config, state = self.config, self.state
+        batch = augment_pairs(
+            batch, config.data.augment, change=config.data.change, seed=config.seed, epoch=epoch
+        )
+        set_rate = partial(set_learning_rate, course=config.optim, step=step, total=self.loaders.total_steps)
+        set_rate(state.optimizer_generator, config.optim.lr_generator)
+        set_rate(state.optimizer_discriminator, config.optim.lr_discriminator)
+        if config.freeze_encoder_epochs:
+            set_trainable(self._encoder_parameters, epoch >= config.freeze_encoder_epochs)
+        playing = config.weights.adversarial > 0 and epoch >= config.adversarial_start
+        terms = adversarial_step(state, batch, adversarial=playing)
+        if state.accelerator.sync_gradients:
+            ema_update(state, ema_decay(step, decay=config.ema_decay))
+        return terms
+
+    def settings(self) -> dict[str, Any]:
+        """Weights and learning rates of the moment."""
+        return {
+            "weights": dict(self.state.objective.weights),
+            "lr_generator": learning_rate(self.state.optimizer_generator),
+            "lr_discriminator": learning_rate(self.state.optimizer_discriminator),
+        }
+
+    def evaluate(self, batches: Iterable[PairBatch]) -> dict[str, Any]:
+        """Numbers of the averaged generator."""
+        return dict(self._maps(self.state.ema.module, batches).summary())
+
+    def draw(self, path: Path) -> None:
+        """The sample grid of the averaged generator, and what D makes of it."""
+        batch = collate_pairs(self.cases).to(self.state.accelerator.device)
+        prediction = self._predict(self.state.ema.module, batch)
+        draw_change_grid(
+            path,
+            batch,
+            prediction,
+            logits=judge(self.state.accelerator.unwrap_model(self.state.discriminator), batch, prediction),
+            signed=self._signed,
+        )
+
+    def export(self) -> None:
+        """Save the averaged generator, and how it must be fed."""
+        preprocessing = Preprocessing.of(self.config.generator, self.config.data)
+        save_network(self.state.ema.module, self.directory.generator, preprocessing)
+
+    def introduction(self) -> str:
+        """Where the encoder comes from, how much data there is, and how large the networks are."""
+        unwrap = self.state.accelerator.unwrap_model
+        generator, discriminator = unwrap(self.state.generator), unwrap(self.state.discriminator)
+        origin = "fresh"
+        if self.config.pretrained != "none":
+            origin = f"all {len(generator.encoder.state_dict())} tensors from {self.config.pretrained}"
+        return (
+            f"encoder: {origin}\n{len(self.loaders.splits['train'])} training pairs; "
+            f"generator {parameter_count(generator)}, discriminator {parameter_count(discriminator)}"
+        )
+
+    def finish(self, run: Run) -> None:
+        """Numbers of the saved generator on patients never trained on, and the loss curves."""
+        run.accelerator.wait_for_everyone()
+        generator = load_network(run.directory.generator)[0].to(run.accelerator.device)
+        report = self._maps(generator, run.log.watch(self.loaders.test)).report()
+        run.log.report_skipped()
+        epoch = math.ceil(run.progress.step / self.loaders.steps_per_epoch)
+        run.log.write(report, step=run.progress.step, epoch=epoch, split="test")
+        if run.accelerator.is_main_process:
+            draw_curves(run.directory.curves, run.directory.metrics)
+            changed = f"{report['changed']:.1%} of the pixels changed"
+            run.log.say(f"\n{report['pairs']} pairs of held-out patients, {changed}")
+            run.log.say(change_table(report))
+            run.log.say(f"generator: {run.directory.generator}")
+
+    @property
+    def _signed(self) -> bool:
+        return self.config.data.change == "signed"
+
+    @cached_property
+    def _encoder_parameters(self) -> list[nn.Parameter]:
+        encoder = self.state.accelerator.unwrap_model(self.state.generator).encoder
+        return [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+
+    def _maps(self, generator: nn.Module, batches: Iterable[PairBatch]) -> ChangeMaps:
+        """The change maps of a split, from all processes."""
+        accelerator = self.state.accelerator
+        maps = ChangeMaps(signed=self._signed)
+        for batch in batches:
+            assert batch.target is not None
+            prediction = self._predict(generator, batch)
+            valid = torch.ones_like(batch.target) if batch.valid is None else batch.valid
+            prediction, target, difference, valid = accelerator.gather_for_metrics(
+                (prediction, batch.target, batch.followup - batch.baseline, valid)
+            )
+            findings = accelerator.gather_for_metrics(batch.findings, use_gather_object=True)
+            maps.add(
+                prediction=prediction, target=target, difference=difference, valid=valid, findings=findings
+            )
+        return maps
+
+    @torch.no_grad()
+    def _predict(self, generator: nn.Module, batch: PairBatch) -> Tensor:
+        """The change map of a generator in eval mode, computed in the run's precision, float32."""
+        with self.state.accelerator.autocast():
+            change = generator(batch.baseline, batch.followup)
+        return change.float()
+
+
+@torch.no_grad()
+def judge(discriminator: nn.Module, batch: PairBatch, prediction: Tensor) -> Tensor:
+    """D's logit map (of the finest scale) for a prediction; D is left as it was.
+
+    In eval mode, since spectral norm moves its vectors with every pass in training mode.
+    """
+    discriminator.eval()
+    logits = discriminator(batch.baseline, batch.followup, prediction)
+    discriminator.train()
+    return logits if isinstance(logits, Tensor) else logits[0]

@@ -1,0 +1,1 @@
+"""The pictures a run draws: sample grids, overlays, curves."""

@@ -1,0 +1,45 @@
+"""Curves of a run's numbers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from gan.pictures.grid import DPI, save_figure
+from gan.run.log import read_metrics
+
+
+def draw_curves(path: Path, metrics: Path) -> None:
+    """Every number of a metrics.jsonl over the optimiser steps, training and validation."""
+    series: dict[str, dict[str, list[tuple[int, float]]]] = {}
+    for line in read_metrics(metrics):
+        for name, value in _numbers(line):
+            series.setdefault(name, {}).setdefault(line["split"], []).append((line["step"], value))
+    names = [name for name in series if "test" not in series[name] or len(series[name]) > 1]
+    columns = min(4, max(1, len(names)))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(3.6 * columns, 2.6 * rows), dpi=DPI, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, name in zip(axes, names, strict=False):
+        for split, points in series[name].items():
+            if split != "test":
+                steps, values = zip(*points, strict=True)
+                axis.plot(steps, values, marker="o" if len(points) < 30 else "", markersize=3, label=split)
+        axis.set_title(name, fontsize=10)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    for axis in axes[len(names) :]:
+        axis.set_visible(False)
+    save_figure(figure, path)
+
+
+def _numbers(line: Mapping[str, Any]) -> list[tuple[str, float]]:
+    skipped = ("step", "epoch", "pairs", "changed")
+    return [
+        (name, value)
+        for name, value in line.items()
+        if name not in skipped and isinstance(value, int | float)
+    ]

@@ -1,0 +1,86 @@
+"""Grids of images: one row a case, labelled, with colour bars."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+from data.base.atomic import whole
+
+PANEL_INCHES = 2.3
+GAP_INCHES = 0.06
+LABEL_INCHES = 1.5
+TITLE_INCHES = 0.35
+BAR_INCHES = 0.6
+DPI = 110
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a grid: `[N, H, W]` grey values, or `[N, H, W, 3]` colours where `cmap` is None."""
+
+    title: str
+    images: np.ndarray
+    cmap: str | None = "gray"
+    norm: Normalize | None = None
+    bar: str | None = None
+    bar_cmap: str | None = None
+    smooth: bool = True
+
+
+def draw_grid(path: Path, labels: Sequence[str], columns: Sequence[Column]) -> None:
+    """Panels on a fixed raster in inches, labels to their left, colour bars under them."""
+    rows = len(labels)
+    pitch = PANEL_INCHES + GAP_INCHES
+    width = LABEL_INCHES + pitch * len(columns)
+    height = TITLE_INCHES + pitch * rows + BAR_INCHES
+    figure = Figure(figsize=(width, height), dpi=DPI)
+
+    def axes_at(left: float, top: float, wide: float, high: float) -> Axes:
+        return figure.add_axes((left / width, 1 - (top + high) / height, wide / width, high / height))
+
+    for position, column in enumerate(columns):
+        left = LABEL_INCHES + pitch * position
+        for row in range(rows):
+            axes = axes_at(left, TITLE_INCHES + pitch * row, PANEL_INCHES, PANEL_INCHES)
+            axes.imshow(
+                column.images[row],
+                cmap=column.cmap,
+                norm=column.norm if column.cmap else None,
+                interpolation="bilinear" if column.smooth else "nearest",
+                aspect="auto" if column.images[row].shape[0] == column.images[row].shape[1] else "equal",
+            )
+            axes.set_axis_off()
+            if row == 0:
+                axes.set_title(column.title, fontsize=11)
+            if position == 0:
+                text = "\n".join(textwrap.wrap(labels[row], 16, break_on_hyphens=False))
+                axes.text(-0.06, 0.5, text, transform=axes.transAxes, ha="right", va="center", fontsize=9)
+        if column.bar and column.norm:
+            inset = 0.08 * PANEL_INCHES  # keeps the numbers of neighbouring bars apart
+            bar = axes_at(left + inset, TITLE_INCHES + pitch * rows + 0.05, PANEL_INCHES - 2 * inset, 0.12)
+            mappable = ScalarMappable(column.norm, column.bar_cmap or column.cmap)
+            figure.colorbar(mappable, cax=bar, orientation="horizontal", label=column.bar)
+            bar.xaxis.set_major_locator(MaxNLocator(4))
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as part:
+        FigureCanvasAgg(figure).print_png(part)
+
+
+def planes(images: Tensor) -> np.ndarray:
+    """`[N, 1, H, W]` on any device to `[N, H, W]` in NumPy."""
+    return images[:, 0].detach().float().cpu().numpy()

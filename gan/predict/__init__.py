@@ -1,0 +1,1 @@
+"""What changed between two radiographs, with a trained generator."""

@@ -1,0 +1,29 @@
+"""From two files to a change map, and to a picture of it over the followup."""
+
+from pathlib import Path
+
+from data import write_map
+from data.base.errors import UserError
+from gan.pictures.change import save_overlay
+from gan.predict.place import overlay_path
+from gan.run.change_model import ChangeModel
+
+
+def predict_files(model: ChangeModel, baseline: Path, followup: Path, output: Path) -> tuple[Path, Path]:
+    """Predict one pair and write map and overlay; returns both paths.
+
+    Raises:
+        DataError: an image is missing or unreadable.
+        UserError: the output cannot be written.
+    """
+    pictures = model.read(baseline), model.read(followup)
+    plane = model(*pictures)[0].cpu().numpy()
+    change = model.preprocessing.change
+    overlay = overlay_path(output)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_map(output, plane, change, like=followup)
+        save_overlay(overlay, pictures[1].pixels, plane, signed=change == "signed")
+    except OSError as error:
+        raise UserError(f"--output {output}: {error.strerror}; name a file you may write") from error
+    return output, overlay

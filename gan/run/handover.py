@@ -1,0 +1,121 @@
+"""What a run hands on: a network with its weights and how it must be fed, in a folder that says all of it."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from data.base.atomic import whole_folder
+from data.base.errors import UserError, first_line
+from data.config import Change, DataConfig, Framing, Intensity
+from gan.run.directory import RunDir
+from gan.run.plugins import network_class
+
+_WEIGHTS = "model.safetensors"
+_PREPROCESSING = "preprocessing.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How radiographs become what a network was trained on, and what comes out."""
+
+    network: str
+    """Its class, `pkg.mod:Class`."""
+    image_size: int
+    """Side of the square images it sees, in pixels."""
+    framing: Framing
+    """How radiographs become square."""
+    intensity: Intensity
+    """How stored values become grey in `[0, 1]`."""
+    change: Change
+    """What its maps mean, where it maps changes."""
+
+    @classmethod
+    def of(cls, network: str, data: DataConfig) -> "Preprocessing":
+        """That of a network trained on `data`."""
+        return cls(
+            network=network,
+            image_size=data.image_size,
+            framing=data.framing,
+            intensity=data.intensity,
+            change=data.change,
+        )
+
+
+def save_network(model: Any, folder: Path, preprocessing: Preprocessing) -> None:
+    """Write `config.json`, `model.safetensors` and `preprocessing.json`, all of them at once.
+
+    A class of the user's own without `save_pretrained` has no `config.json`.
+    """
+    with whole_folder(folder) as part:
+        if hasattr(model, "save_pretrained"):
+            model.save_pretrained(part)
+        else:
+            save_model(model, str(part / _WEIGHTS))
+        (part / _PREPROCESSING).write_text(json.dumps(asdict(preprocessing), indent=2) + "\n")
+
+
+def load_network(folder: Path) -> tuple[nn.Module, Preprocessing]:
+    """A saved network, in eval mode, and how it must be fed.
+
+    Raises:
+        UserError: files are missing or broken, or its class is not to be had.
+    """
+    try:
+        preprocessing = Preprocessing(**json.loads((folder / _PREPROCESSING).read_text()))
+        cls = network_class(preprocessing.network, str(folder))
+        if hasattr(cls, "from_pretrained"):
+            return cls.from_pretrained(folder).eval(), preprocessing
+        model = cls()
+        load_model(model, folder / _WEIGHTS, strict=True)
+    except UserError:
+        raise
+    except Exception as error:  # safetensors, json and torch raise all kinds for a broken file
+        raise UserError(f"{folder} is not a saved {folder.name} ({first_line(error)})") from error
+    return model.eval(), preprocessing
+
+
+def load_encoder(run: RunDir) -> nn.Module:
+    """The encoder that a pretraining run trained.
+
+    Raises:
+        UserError: the files are not an encoder.
+    """
+    try:
+        return load_network(run.encoder)[0]
+    except UserError as error:
+        raise UserError(f"{error}; run gan.pretrain again") from error
+
+
+def weights_digest(run: RunDir) -> str:
+    """Sixteen hexadecimal digits that tell one pretrained encoder from another."""
+    with (run.encoder / _WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def transfer_encoder(pretrained: nn.Module, model: nn.Module, place: str) -> None:
+    """Copy every tensor of a pretrained encoder, which comes from `place`, into the model's.
+
+    Raises:
+        UserError: the model has no encoder, or one of another shape.
+    """
+    encoder = getattr(model, "encoder", None)
+    if not isinstance(encoder, nn.Module):
+        raise UserError(
+            f"{type(model).__name__} has no attribute encoder to load into; add --pretrained none"
+        )
+    weights = pretrained.state_dict()
+    theirs = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    ours = {name: tuple(tensor.shape) for name, tensor in encoder.state_dict().items()}
+    if theirs != ours:
+        name = next(n for n in sorted(theirs | ours) if theirs.get(n) != ours.get(n))
+        shapes = f"{name}: {theirs.get(name, 'absent')} there, {ours.get(name, 'absent')} here"
+        raise UserError(
+            f"--pretrained {place} has another encoder than this run ({shapes}); "
+            "use the same --preset, --encoder and --network options in both stages"
+        )
+    encoder.load_state_dict(weights, strict=True)

@@ -1,0 +1,141 @@
+"""The three splits of a run on this process's device, and what a step number means in them."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+from accelerate import Accelerator
+from accelerate.data_loader import prepare_data_loader
+from torch.utils.data import DataLoader, IterableDataset, Sampler
+
+from data.base.seeds import fold_seed
+from gan.run.options import StageConfig
+
+Collate = Callable[[Any], Any]
+Split = Any
+
+
+class EpochSampler(Sampler[int]):
+    """A permutation of the data set that is a function of (seed, epoch) alone.
+
+    The loop sets `epoch`. It is an attribute and no `set_epoch` method, which accelerate would call with
+    a count of its own that starts at zero again in a resumed run.
+    """
+
+    def __init__(self, size: int, seed: int) -> None:
+        self.size = size
+        self.seed = seed
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(fold_seed("order", self.seed, self.epoch))
+        yield from torch.randperm(self.size, generator=generator).tolist()
+
+    def __len__(self) -> int:
+        return self.size
+
+
+class HasEpoch(Protocol):
+    """What decides the order of the training data, by the epoch it is told."""
+
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """Batches of the three splits."""
+
+    splits: Mapping[str, Split]
+    train: DataLoader[Any]
+    """Shuffled; the last, smaller batch of an epoch is used too, except of streamed data."""
+    val: DataLoader[Any]
+    test: DataLoader[Any]
+    order: HasEpoch
+    """What is to be told the epoch before `train` is iterated."""
+    steps_per_epoch: int
+    """Optimiser steps in one pass over the training data on every process."""
+    total_steps: int
+    """Optimiser steps of the whole run."""
+
+
+def open_loaders(
+    accelerator: Accelerator, config: StageConfig, splits: Mapping[str, Split], collate: Collate
+) -> Loaders:
+    """Put the splits behind loaders."""
+    train, order = train_loader(accelerator, splits["train"], collate, config)
+    val, test = accelerator.prepare(
+        *(
+            DataLoader(
+                cast(Any, splits[name]),
+                batch_size=config.data.batch_size,
+                collate_fn=collate,
+                num_workers=config.data.workers,
+            )
+            for name in ("val", "test")
+        )
+    )
+    per_epoch = math.ceil(len(train) / config.gradient_accumulation)
+    total = min(config.epochs * per_epoch, config.max_steps or config.epochs * per_epoch)
+    return Loaders(splits, train, val, test, order, per_epoch, total)
+
+
+def train_loader(
+    accelerator: Accelerator, split: Any, collate: Collate, config: StageConfig
+) -> tuple[DataLoader[Any], HasEpoch]:
+    """The shuffled training data on this process's device, and what is to be told the epoch."""
+    pin_memory = torch.cuda.is_available() and not config.cpu
+    if isinstance(split, IterableDataset):
+        # It shares itself out among the processes; accelerate would have each of them read everything.
+        streamed = cast(Any, split)
+        streamed.configure(rank=accelerator.process_index, world=accelerator.num_processes, seed=config.seed)
+        loader = DataLoader(
+            split,
+            batch_size=config.data.batch_size,
+            collate_fn=collate,
+            # Always one process, which reads ahead: in it `datasets` draws another order than outside of it.
+            num_workers=1,
+            prefetch_factor=4,
+            pin_memory=pin_memory,
+            persistent_workers=True,
+        )
+        loader = prepare_data_loader(
+            loader,
+            device=accelerator.device,
+            num_processes=1,
+            process_index=0,
+            put_on_device=True,
+            dispatch_batches=False,
+        )
+        return loader, streamed
+    sampler = EpochSampler(len(split), config.seed)
+    loader = DataLoader(
+        split,
+        batch_size=config.data.batch_size,
+        sampler=sampler,
+        collate_fn=collate,
+        num_workers=config.data.workers,
+        pin_memory=pin_memory,
+        persistent_workers=config.data.workers > 0,
+    )
+    return accelerator.prepare(loader), sampler
+
+
+def choose_cases(split: Split, count: int) -> list[Any]:
+    """Samples for the grid, always the same: spread over the split, each finding once before any twice."""
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0)).tolist()
+    seen: Counter[tuple[str, ...]] = Counter()
+    ranked: list[tuple[int, int, int, Any]] = []
+    for index in order:
+        if len(ranked) == 8 * count:
+            break
+        sample = split[index]
+        if sample.skipped:
+            continue
+        findings = tuple(getattr(sample, "findings", ()))
+        ranked.append((seen[findings], len(ranked), index, sample))
+        seen[findings] += 1
+    chosen = sorted(ranked, key=lambda entry: entry[:2])[:count]
+    return [sample for *_, sample in sorted(chosen, key=lambda entry: entry[2])]

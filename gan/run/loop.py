@@ -1,0 +1,183 @@
+"""The training loop that all stages run."""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import skip_first_batches
+from tqdm import tqdm
+
+from data.base.errors import Interrupted, UserError
+from data.base.seeds import fold_seed
+from gan.run.directory import RunDir
+from gan.run.loaders import Loaders
+from gan.run.progress import Terms
+from gan.run.run import Run
+from gan.run.signals import StopSignal
+
+
+class Stage(Protocol):
+    """What the loop asks of a stage; counting, logging, saving and stopping are the loop's."""
+
+    @property
+    def chooser(self) -> str:
+        """Which of the numbers of `evaluate` chooses the model to keep."""
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of it is better."""
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Terms to show beside the progress bar."""
+
+    def step(self, batch: Any, epoch: int, step: int) -> Terms:
+        """Learn from one batch; makes optimiser step number `step` (from 0) of epoch `epoch` (from 0)."""
+
+    def settings(self) -> dict[str, Any]:
+        """What the terms of the moment depend on, such as weights and learning rates; logged with them."""
+
+    def evaluate(self, batches: Iterable[Any]) -> dict[str, Any]:
+        """Numbers on a split; every process calls this."""
+
+    def draw(self, path: Path) -> None:
+        """Draw the sample grid; the main process calls this."""
+
+    def export(self) -> None:
+        """Save the model, since it is the best so far; the main process calls this."""
+
+
+def train(run: Run, stage: Stage, loaders: Loaders) -> None:
+    """Run `stage` from where the run stands to the end.
+
+    Every epoch ends with numbers, a sample grid and a checkpoint, in this order, so that a run that is cut
+    off in between does all three again.
+
+    Raises:
+        Interrupted: a signal asked to stop; a checkpoint has been written.
+    """
+    config, accelerator, log, progress = run.config, run.accelerator, run.log, run.progress
+    total, per_epoch = loaders.total_steps, loaders.steps_per_epoch
+    bar = tqdm(
+        total=total,
+        initial=progress.step,
+        unit="step",
+        disable=not accelerator.is_main_process,
+        dynamic_ncols=True,
+    )
+    watch = DataWatch()
+    with StopSignal(accelerator) as stop, closing(bar):
+        while progress.step < total:
+            epoch, done = divmod(progress.step, per_epoch)
+            bar.set_description(f"epoch {epoch + 1}/{config.epochs}")
+            loaders.order.epoch = epoch
+            first = done * config.gradient_accumulation
+            batches = skip_first_batches(loaders.train, first) if done else loaders.train
+            for index, batch in enumerate(watch.iterate(batches), start=first):
+                log.note_skipped(batch.skipped)
+                # Whatever is random inside the networks follows from here, so a resumed run repeats it.
+                torch.manual_seed(fold_seed("step", config.seed, epoch, index, accelerator.process_index))
+                progress.add(stage.step(batch, epoch, progress.step))
+                if not accelerator.sync_gradients:
+                    continue
+                progress.step += 1
+                bar.update()
+                if progress.step % config.log_every == 0 or progress.step == total:
+                    means = progress.take_means(accelerator)
+                    require_finite(means, run.directory, progress.step)
+                    numbers = {**means, **stage.settings()}
+                    log.write(numbers, step=progress.step, epoch=epoch + 1, split="train")
+                    bar.set_postfix({name: f"{means[name]:.3g}" for name in stage.shown if name in means})
+                if progress.step % per_epoch == 0 or progress.step == total:
+                    end_epoch(run, stage, loaders, epoch + 1)
+                saved = progress.step % per_epoch == 0
+                if progress.step == total:
+                    break
+                stopping = stop.agreed(ask=progress.step % config.log_every == 0)
+                if not saved and (stopping or progress.step % config.checkpoint_every == 0):
+                    log.report_skipped()  # a resumed run does not meet them again
+                    run.save()
+                if stopping:
+                    raise Interrupted(
+                        f"stopped at step {progress.step} and saved; "
+                        f"continue with --resume {run.directory.path}"
+                    )
+    log.say(f"waiting for data took {watch.share:.1%} of the time of training")
+
+
+class DataWatch:
+    """How much of the time goes by waiting for the next batch."""
+
+    def __init__(self) -> None:
+        self.waiting = 0.0
+        self.total = 0.0
+
+    def iterate(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """The batches, with the clock read before and after each."""
+        iterator = iter(batches)
+        while True:
+            asked = time.perf_counter()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            received = time.perf_counter()
+            yield batch
+            self.waiting += received - asked
+            self.total += time.perf_counter() - asked
+
+    @property
+    def share(self) -> float:
+        """Share of the time between the request for one batch and that for the next."""
+        return self.waiting / self.total if self.total else 0.0
+
+
+def end_epoch(run: Run, stage: Stage, loaders: Loaders, epoch: int) -> None:
+    """Numbers, sample grid, checkpoint; keep the model if it is the best so far."""
+    log, progress = run.log, run.progress
+    numbers = stage.evaluate(log.watch(loaders.val))
+    log.report_skipped()
+    require_finite(numbers, run.directory, progress.step)
+    log.write(numbers, step=progress.step, epoch=epoch, split="val")
+    log.say(
+        f"epoch {epoch}: "
+        + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, float))
+    )
+    if run.accelerator.is_main_process:
+        grid = run.directory.sample(epoch)
+        stage.draw(grid)
+        log.picture("samples", grid, step=progress.step)
+    value = numbers[stage.chooser]
+    if value is None:
+        log.say(
+            f"no {stage.chooser} on the validation split, which does not allow it: the newest model is kept"
+        )
+    best = value is None or progress.best is None or is_better(value, progress.best, stage)
+    if best:
+        progress.best = value
+        if run.accelerator.is_main_process:
+            stage.export()
+    run.save(best=best)
+
+
+def is_better(value: float, than: float, stage: Stage) -> bool:
+    """Whether a number that chooses the model beats another."""
+    return value > than if stage.higher_is_better else value < than
+
+
+def require_finite(numbers: Mapping[str, Any], directory: RunDir, step: int) -> None:
+    """Stop a run that has diverged.
+
+    Raises:
+        UserError: a number is not finite.
+    """
+    for name, value in numbers.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(
+                f"{name} is {value} at step {step}: the run has diverged; start again with a lower "
+                f"learning rate, or delete the newest of {directory.checkpoints}, then --resume"
+            )

@@ -1,0 +1,63 @@
+"""Parameter groups, learning rates, and the step of an optimiser."""
+
+from typing import Any, Protocol, TypeVar
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.optim import Optimizer
+
+from gan.run.options import Schedule
+from gan.run.schedules import learning_rate_factor
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+
+
+class Course(Protocol):
+    """The options of an optimiser that decide the course of its learning rate."""
+
+    schedule: Schedule
+    warmup_steps: int
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay for matrices and kernels, none for biases, norms and other vectors."""
+    parameters = list(model.parameters())
+    return [
+        {
+            "params": [parameter for parameter in parameters if parameter.ndim > 1],
+            "weight_decay": weight_decay,
+        },
+        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def set_learning_rate(optimizer: Optimizer, peak: float, course: Course, *, step: int, total: int) -> None:
+    """The learning rate of optimiser step `step` of `total`."""
+    factor = learning_rate_factor(step, total=total, warmup=course.warmup_steps, schedule=course.schedule)
+    for group in optimizer.param_groups:
+        group["lr"] = peak * factor
+
+
+def learning_rate(optimizer: Optimizer) -> float:
+    """The learning rate of the step just made."""
+    rate: float = optimizer.param_groups[0]["lr"]
+    return rate
+
+
+def optimiser_step(
+    accelerator: Accelerator, optimizer: Optimizer, model: nn.Module, clip_norm: float
+) -> None:
+    """Clip, step and clear; between two steps of gradient accumulation accelerate makes this a no-op."""
+    if accelerator.sync_gradients and clip_norm > 0:
+        accelerator.clip_grad_norm_(model.parameters(), clip_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def channels_last(model: ModuleT) -> ModuleT:
+    """The same network with its kernels laid out for convolutions over `[B, H, W, C]` memory.
+
+    The numbers stay what they are; a step of the tiny preset takes about half the time on a CPU.
+    """
+    return model.to(memory_format=torch.channels_last)

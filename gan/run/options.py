@@ -1,0 +1,64 @@
+"""Options that all stages share; free of torch, so that `--help` answers at once."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from data.base.checks import at_least, require
+from data.config import DataConfig
+from networks.config import NetworkConfig
+
+Preset = Literal["tiny", "small", "base"]
+Schedule = Literal["constant", "linear", "cosine"]
+
+
+@dataclass(kw_only=True)
+class StageConfig:
+    """What all stages share: where the run lives, how long it lasts, on what it runs."""
+
+    preset: Preset = "tiny"
+    """Size of networks, images and batches: tiny (CPU, minutes), small (one consumer GPU), base (the
+    reference model at 512 px). With none named, the hardware picks and the log says which."""
+    config: Path | None = None
+    """A config.yaml of an earlier run, laid over the preset; options on the command line win."""
+    run_dir: Path | None = None
+    """Where the run is written; runs/STAGE by default. A directory that is taken is never touched: the
+    next free number is appended."""
+    overwrite: bool = False
+    """Delete an earlier run at --run-dir first."""
+    resume: Path | None = None
+    """A run directory to continue from its newest checkpoint."""
+    seed: int = 0
+    """Seed of initialisation, order, augmentation and masks."""
+    epochs: int = 1
+    """Passes over the training data."""
+    max_steps: int | None = None
+    """Stop after so many optimiser steps, whatever the epochs say."""
+    gradient_accumulation: int = 1
+    """Batches whose gradients are averaged for one optimiser step."""
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    """Precision of the networks' arithmetic; losses are always computed in float32."""
+    cpu: bool = False
+    """Stay on the CPU even where there is a GPU."""
+    log_every: int = 20
+    """Optimiser steps between two lines of metrics.jsonl; each holds means since the line before."""
+    checkpoint_every: int = 200
+    """Optimiser steps between two checkpoints; the end of an epoch always makes one."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints to keep, besides the best one."""
+    grid_cases: int = 8
+    """Held-out cases in the sample grid of every epoch."""
+    encoder: str = "networks:BottleneckEncoder"
+    """The encoder's class under the model, pkg.mod:Class. A class of your own is built with no arguments and
+    meets `networks.Encoder`."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "epochs", "gradient_accumulation", "log_every", "checkpoint_every")
+        at_least(self, 1, "keep_checkpoints", "grid_cases", "max_steps")
+        at_least(self, 0, "seed")
+        # One scaler serves both optimisers, and either may change its scale between accumulated batches.
+        together = self.mixed_precision == "fp16" and self.gradient_accumulation > 1
+        rule = "be 1 with mixed_precision fp16; use bf16, or a larger data.batch_size"
+        require(not together, "gradient_accumulation", self.gradient_accumulation, rule)

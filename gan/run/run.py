@@ -1,0 +1,156 @@
+"""A run: its devices, its directory, its log and how far it is."""
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
+from accelerate.utils import broadcast_object_list
+from torch import nn
+
+from data.base.atomic import write_rows, write_text
+from data.base.errors import UserError
+from gan.run.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from gan.run.commandline import to_yaml
+from gan.run.directory import RunDir, choose_run_dir, create_run_dir
+from gan.run.loaders import Loaders
+from gan.run.log import RunLog
+from gan.run.options import StageConfig
+from gan.run.progress import Progress
+
+_VERSIONS = ("torch", "torchvision", "transformers", "kornia", "accelerate", "numpy")
+
+
+@dataclass
+class Run:
+    """Whoever has it can log, save and resume."""
+
+    accelerator: Accelerator
+    directory: RunDir
+    config: StageConfig
+    log: RunLog
+    progress: Progress = field(default_factory=Progress)
+    kept: dict[str, nn.Module] = field(default_factory=dict)
+    """Modules a checkpoint holds besides those that accelerate has prepared, by name."""
+
+    @classmethod
+    def start(cls, config: StageConfig, stage: str, *, find_unused_parameters: bool = False) -> "Run":
+        """Choose the devices and the run directory; nothing is written yet.
+
+        Raises:
+            UserError: the precision is not to be had on this device, or the directory cannot be used.
+        """
+        process = PartialState(cpu=config.cpu)
+        if config.mixed_precision == "fp16" and process.device.type == "cpu":
+            raise UserError("--mixed-precision fp16 needs a GPU; use bf16 or no on the CPU")
+        chosen: list[Any] = [choose_run_dir(config, stage) if process.is_main_process else None]
+        directory: RunDir = broadcast_object_list(chosen)[0]
+        try:
+            accelerator = Accelerator(
+                cpu=config.cpu,
+                mixed_precision=config.mixed_precision,
+                gradient_accumulation_steps=config.gradient_accumulation,
+                log_with="tensorboard",
+                project_dir=str(directory.path),
+                kwargs_handlers=[
+                    DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
+                ],
+            )
+        except ValueError as error:
+            raise UserError(f"--mixed-precision {config.mixed_precision}: {error}") from error
+        return cls(accelerator, directory, config, RunLog(accelerator, directory))
+
+    def begin(self, loaders: Loaders, *, identity: Mapping[str, Any], news: str) -> None:
+        """Load the newest checkpoint where a run is resumed, then write down what is about to run.
+
+        In this order, so that a checkpoint that cannot be read leaves the run as it was.
+
+        Args:
+            loaders: the data.
+            identity: what must not change in the middle of this stage, besides what holds for all stages.
+            news: what the stage has to say of itself.
+
+        Raises:
+            UserError: there is no readable checkpoint, something changed that must not change in the middle
+                of a run, or the directory cannot be written.
+        """
+        self.progress.identity = {**_identity(self.config, loaders), **identity}
+        if self.config.resume is not None:
+            self._resume()
+        if self.accelerator.is_main_process:
+            self._write_down(loaders)
+        self.accelerator.wait_for_everyone()
+        # A run that was killed has written steps that come again.
+        purge = {} if self.config.resume is None else {"purge_step": self.progress.step + 1}
+        self.accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": purge})
+        self._introduce(loaders, news)
+
+    def save(self, *, best: bool = False) -> None:
+        """Write a checkpoint; every process calls this."""
+        keep = self.config.keep_checkpoints
+        save_checkpoint(self.accelerator, self.directory, self.progress, keep=keep, kept=self.kept, best=best)
+
+    def _resume(self) -> None:
+        identity = dict(self.progress.identity)
+        checkpoint = newest_checkpoint(self.directory)
+        load_checkpoint(self.accelerator, checkpoint, self.progress, kept=self.kept)
+        for name, value in identity.items():
+            if self.progress.identity.get(name) != value:
+                raise UserError(
+                    f"--resume {self.directory.path}: {name} was {self.progress.identity.get(name)} and is "
+                    f"{value} now; resume with what the run was started with, or start a new run"
+                )
+        self.log.resume(self.progress.step)
+
+    def _write_down(self, loaders: Loaders) -> None:
+        create_run_dir(self.directory, overwrite=self.config.overwrite)
+        versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
+        header = f"# on {self.accelerator.device}, Python {platform.python_version()}, {versions}\n"
+        write_text(self.directory.config, header + to_yaml(self.config))
+        # Of streamed training data nobody knows the patients in advance.
+        rows = [(patient, name) for name, split in loaders.splits.items() for patient in split.patients or ()]
+        write_rows(self.directory.split, [("patient_id", "split"), *rows])
+
+    def _introduce(self, loaders: Loaders, news: str) -> None:
+        device = self.accelerator.device
+        resumed = f", resumed from step {self.progress.step}" if self.config.resume is not None else ""
+        self.log.say(f"run directory: {self.directory.path}{resumed}")
+        self.log.say(
+            f"preset {self.config.preset}, {self.config.data.image_size} px, "
+            f"{torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}, "
+            f"processes: {self.accelerator.num_processes}"
+        )
+        counts = ", ".join(
+            f"{'unknown (streamed)' if split.patients is None else len(split.patients)} {name}"
+            for name, split in loaders.splits.items()
+        )
+        self.log.say(f"patients: {counts}")
+        self.log.say(news)
+
+
+def _identity(config: StageConfig, loaders: Loaders) -> dict[str, Any]:
+    """What a step number means: the same step of the same run only if none of this changed.
+
+    Where the data lies is no part of it: it may have been moved.
+    """
+    identities = "/".join(getattr(split, "identity", "") for split in loaders.splits.values())
+    fingerprint = hashlib.sha256(identities.encode()).hexdigest()[:12]
+    options = ("image_size", "change", "intensity", "framing", "on_error", "batch_size", "augment")
+    plain = asdict(config.data)
+    return {
+        "the data (fingerprint of samples, patients and splits)": fingerprint,
+        "--seed": config.seed,
+        "the number of training samples": len(loaders.splits["train"]),
+        "the number of batches an epoch": len(loaders.train),
+        "--gradient-accumulation": config.gradient_accumulation,
+        **{f"--data.{name.replace('_', '-')}": plain[name] for name in options},
+    }
+
+
+def parameter_count(model: nn.Module) -> str:
+    """Parameters, in millions."""
+    return f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.2f} M parameters"

@@ -1,0 +1,182 @@
+from copy import deepcopy
+
+import pytest
+import torch
+
+from data import PairBatch
+from data.base.errors import UserError
+from gan.adversarial.networks import build_discriminator, build_generator
+from gan.adversarial.objective import TERMS, build_objective
+from gan.adversarial.options import PRESETS, DiscriminatorConfig
+from gan.run.handover import Preprocessing, load_network, save_network
+from gan.run.plugins import import_object, parse_weighted
+from networks import BottleneckEncoder, Discriminator, LongitudinalMIMModel
+from tests.gan import plugins
+
+HERE = "tests.gan.plugins"
+CPU = torch.device("cpu")
+
+
+def config(**changes):
+    made = deepcopy(PRESETS["tiny"])
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def pair_batch():
+    images = torch.rand(3, 2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    return PairBatch(
+        id=["a", "b"], baseline=images[0], followup=images[1], target=images[2], findings=[(), ()]
+    )
+
+
+def test_classes_are_found_by_name_and_ours_take_the_options():
+    assert isinstance(build_generator(config(generator=f"{HERE}:Generator")), plugins.Generator)
+    assert isinstance(
+        build_discriminator(config(discriminator=f"{HERE}:Discriminator")), plugins.Discriminator
+    )
+    small = build_generator(config(generator="networks:LongitudinalMIMModel"))
+    assert isinstance(small, LongitudinalMIMModel)
+    ours = build_discriminator(config(disc=DiscriminatorConfig(base_channels=4, num_scales=2, num_layers=1)))
+    assert isinstance(ours, Discriminator)
+    image = torch.rand(1, 1, 32, 32)
+    assert len(ours(image, image, image)) == 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("Net", "write pkg.mod:Name"),
+        ("absent.module:Net", "importing absent.module failed"),
+        (f"{HERE}:Absent", "has no Absent"),
+        (f"{HERE}:NOT_A_CLASS", "not a torch.nn.Module class"),
+        (f"{HERE}:NeedsArguments", "cannot be built without arguments"),
+        ("networks:Discriminator", "cannot be built with the options"),
+    ],
+)
+def test_a_generator_that_cannot_be_had_is_named(spec, words):
+    with pytest.raises(UserError, match=f"--generator {spec}.*{words}"):
+        build_generator(config(generator=spec))
+
+
+@pytest.mark.parametrize(
+    "spec", ["pkg:f", "pkg:f=", "pkg:f=-1", "pkg:f=nan", "f=1", "pkg:f=inf", "pkg:f=much"]
+)
+def test_an_extra_loss_without_a_weight_is_refused(spec):
+    with pytest.raises(UserError, match=r"write pkg\.mod:function=WEIGHT"):
+        parse_weighted(spec, "--extra-loss")
+
+
+def test_a_generator_of_the_users_own_is_saved_and_loaded(tmp_path):
+    settings = config(generator=f"{HERE}:Generator")
+    model = build_generator(settings)
+    save_network(model, tmp_path / "generator", Preprocessing.of(settings.generator, settings.data))
+    loaded, _ = load_network(tmp_path / "generator")
+    image = torch.rand(1, 1, 8, 8)
+    assert torch.equal(loaded(image, image), model(image, image))
+    assert not loaded.training
+
+
+def test_a_broken_generator_file_is_named(tmp_path):
+    settings = config(generator=f"{HERE}:Generator")
+    save_network(
+        build_generator(settings), tmp_path / "generator", Preprocessing.of(settings.generator, settings.data)
+    )
+    (tmp_path / "generator" / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(UserError, match="is not a saved generator"):
+        load_network(tmp_path / "generator")
+
+
+def test_every_weight_of_the_configuration_has_its_term():
+    assert set(TERMS) | {"adversarial"} == set(vars(config().weights))
+
+
+def test_terms_with_weight_zero_are_not_built():
+    settings = config()
+    settings.weights.perceptual = 0
+    objective = build_objective(settings, None, CPU)
+    assert set(objective.pair_terms) == {"l1"}
+
+
+def test_the_perceptual_term_reaches_the_prediction_and_not_the_encoder():
+    settings = config()
+    settings.weights.l1 = 0
+    encoder = BottleneckEncoder(settings.network)
+    objective = build_objective(settings, encoder, CPU)
+    batch = pair_batch()
+    prediction = torch.rand_like(batch.target, requires_grad=True)
+    objective.pair_terms["perceptual"](batch, prediction).backward()
+    assert prediction.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in encoder.parameters())
+    assert all(parameter.requires_grad for parameter in encoder.parameters())
+    assert objective.pair_terms["perceptual"](batch, batch.target) == 0
+
+
+def test_an_extra_loss_joins_the_objective_under_its_name():
+    settings = config(extra_loss=(f"{HERE}:total_variation=0.5", "torch.nn:L1Loss=2"))
+    settings.weights.perceptual = 0
+    objective = build_objective(settings, None, CPU)
+    assert objective.weights["total_variation"] == 0.5
+    batch = pair_batch()
+    prediction = torch.rand_like(batch.target)
+    terms = {name: term(batch, prediction) for name, term in objective.pair_terms.items()}
+    torch.testing.assert_close(terms["total_variation"], plugins.total_variation(prediction, batch.target))
+    torch.testing.assert_close(terms["L1Loss"], (prediction - batch.target).abs().mean())
+    expected = 100 * terms["l1"] + 0.5 * terms["total_variation"] + 2 * terms["L1Loss"]
+    torch.testing.assert_close(objective.total(terms), expected)
+
+
+@pytest.mark.parametrize(
+    ("specs", "words"),
+    [
+        (["torch.nn.functional:absent=1"], "has no absent"),
+        ([f"{HERE}:total_variation=1", f"{HERE}:total_variation=2"], "already"),
+        ([f"{HERE}:NOT_A_CLASS=1"], "not a function"),
+        ([f"{HERE}:NeedsArguments=1"], "cannot be built without arguments"),
+        ([f"{HERE}:generator=1"], "already"),
+    ],
+)
+def test_an_extra_loss_that_cannot_be_had_is_named(specs, words):
+    settings = config(extra_loss=tuple(specs))
+    settings.weights.perceptual = 0
+    with pytest.raises(UserError, match=words):
+        build_objective(settings, None, CPU)
+
+
+def test_an_extra_loss_must_return_a_scalar():
+    settings = config(extra_loss=(f"{HERE}:unreduced=1",))
+    settings.weights.perceptual = 0
+    batch = pair_batch()
+    with pytest.raises(UserError, match="not a scalar tensor"):
+        build_objective(settings, None, CPU).pair_terms["unreduced"](batch, batch.target)
+
+
+def test_nothing_to_train_on_is_refused():
+    settings = config()
+    settings.weights.l1 = settings.weights.perceptual = settings.weights.adversarial = 0
+    with pytest.raises(UserError, match="every weight"):
+        build_objective(settings, None, CPU)
+
+
+def test_a_term_must_be_there_before_the_adversarial_one_starts():
+    settings = config(adversarial_start=1)
+    settings.weights.l1 = settings.weights.perceptual = 0
+    with pytest.raises(UserError, match=r"--adversarial-start 1 leaves the first epochs without any term"):
+        build_objective(settings, None, CPU)
+
+
+def test_a_generator_with_tied_weights_is_saved_and_loaded(tmp_path):
+    settings = config(generator=f"{HERE}:Tied")
+    model = build_generator(settings)
+    save_network(model, tmp_path / "generator", Preprocessing.of(settings.generator, settings.data))
+    loaded, _ = load_network(tmp_path / "generator")
+    image = torch.rand(1, 1, 8, 8)
+    assert torch.equal(loaded(image, image), model(image, image))
+
+
+def test_import_object_reports_what_the_module_raised(tmp_path, monkeypatch):
+    (tmp_path / "faulty.py").write_text("raise RuntimeError('no luck')")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=r"importing faulty failed \(RuntimeError: no luck\)"):
+        import_object("faulty:x", "--generator")

@@ -1,0 +1,243 @@
+"""A step is judged by which parameters moved, and where to."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from accelerate.state import GradientState
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from data import PairBatch
+from gan.adversarial.objective import Objective
+from gan.adversarial.step import AdversarialState, adversarial_step, ema_update, split_batch
+from losses import ADVERSARIAL, l1_loss
+
+
+class Generator(nn.Module):
+    """Counts its passes, and has a buffer that moves with them."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(2, 1, 3, padding=1)
+        self.register_buffer("passes", torch.zeros(1))
+
+    def forward(self, baseline, followup):
+        self.passes += 1
+        return torch.sigmoid(self.layer(torch.cat([baseline, followup], dim=1)))
+
+
+class Discriminator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 1, 3)
+        self.batches = []
+
+    def forward(self, *images):
+        self.batches.append(len(images[0]))
+        return self.layer(torch.cat(images, dim=1))
+
+
+def pair_batch(size=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(3, size, 1, 8, 8, generator=generator)
+    return PairBatch(
+        id=[str(k) for k in range(size)],
+        baseline=images[0],
+        followup=images[1],
+        target=images[2],
+        findings=[()] * size,
+    )
+
+
+def adversarial_state(*, weights=None, accumulation=1, rate=0.1):
+    torch.manual_seed(0)
+    GradientState._reset_state()  # accelerators of one process share it
+    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
+    generator, discriminator = Generator(), Discriminator()
+    weights = weights or {"l1": 2.0, "adversarial": 0.5}
+    terms = {"l1": lambda batch, fake: l1_loss(fake, batch.target, foreground_weight=0)}
+    optimizers = [torch.optim.SGD(net.parameters(), lr=rate) for net in (generator, discriminator)]
+    ema = AveragedModel(generator, use_buffers=True)
+    generator, discriminator, *optimizers = accelerator.prepare(generator, discriminator, *optimizers)
+    return AdversarialState(
+        accelerator=accelerator,
+        generator=generator,
+        discriminator=discriminator,
+        ema=ema,
+        optimizer_generator=optimizers[0],
+        optimizer_discriminator=optimizers[1],
+        objective=Objective(
+            pair_terms={name: term for name, term in terms.items() if weights[name] > 0},
+            adversarial=ADVERSARIAL["hinge"],
+            weights=weights,
+        ),
+        clip_norm=0,
+    )
+
+
+def parameters_of(model):
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+def moved(before, model):
+    return [not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True)]
+
+
+def test_a_full_step_moves_both_networks_by_the_gradient_of_the_formula():
+    state, batch = adversarial_state(), pair_batch()
+    generator, discriminator = copy.deepcopy(state.generator), copy.deepcopy(state.discriminator)
+
+    adversarial_step(state, batch, adversarial=True)
+
+    fake = generator(batch.baseline, batch.followup)
+    real_logits = discriminator(batch.baseline, batch.followup, batch.target)
+    fake_logits = discriminator(batch.baseline, batch.followup, fake.detach())
+    loss = torch.relu(1 - real_logits).mean() + torch.relu(1 + fake_logits).mean()
+    for parameter, gradient in zip(
+        discriminator.parameters(), torch.autograd.grad(loss, [*discriminator.parameters()]), strict=True
+    ):
+        parameter.data -= 0.1 * gradient
+    total = (
+        2 * (fake - batch.target).abs().mean()
+        - 0.5 * discriminator(batch.baseline, batch.followup, fake).mean()
+    )
+    for parameter, gradient in zip(
+        generator.parameters(), torch.autograd.grad(total, [*generator.parameters()]), strict=True
+    ):
+        parameter.data -= 0.1 * gradient
+    for ours, expected in zip(
+        [*state.discriminator.parameters(), *state.generator.parameters()],
+        [*discriminator.parameters(), *generator.parameters()],
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_the_generator_runs_once_and_d_sees_real_and_fake_in_one_pass():
+    state = adversarial_state()
+    adversarial_step(state, pair_batch(size=3), adversarial=True)
+    assert state.generator.passes.item() == 1
+    assert state.discriminator.batches == [6, 3]
+
+
+def test_without_the_adversarial_term_d_rests():
+    state = adversarial_state()
+    generator, discriminator = parameters_of(state.generator), parameters_of(state.discriminator)
+    terms = adversarial_step(state, pair_batch(), adversarial=False)
+    assert all(moved(generator, state.generator))
+    assert not any(moved(discriminator, state.discriminator))
+    assert state.discriminator.batches == []
+    assert set(terms) == {"l1", "generator"}
+
+
+def test_the_g_phase_leaves_no_gradient_in_d_and_gives_it_back_trainable():
+    state = adversarial_state()
+    adversarial_step(state, pair_batch(), adversarial=True)
+    assert all(parameter.grad is None for parameter in state.discriminator.parameters())
+    assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
+
+
+def test_terms_are_raw_named_and_detached():
+    state, batch = adversarial_state(), pair_batch()
+    fake = state.generator(batch.baseline, batch.followup)
+    terms = adversarial_step(state, batch, adversarial=True)
+    assert set(terms) == {
+        *("discriminator", "logits_real", "logits_fake"),
+        *("l1", "adversarial", "generator"),
+    }
+    assert not any(term.requires_grad for term in terms.values())
+    torch.testing.assert_close(terms["l1"], (fake - batch.target).abs().mean().detach())
+    torch.testing.assert_close(terms["generator"], 2 * terms["l1"] + 0.5 * terms["adversarial"])
+
+
+def test_a_term_with_weight_zero_is_not_computed():
+    state = adversarial_state(weights={"l1": 0.0, "adversarial": 1.0})
+    assert "l1" not in adversarial_step(state, pair_batch(), adversarial=True)
+
+
+def test_what_was_frozen_in_d_stays_frozen():
+    state = adversarial_state()
+    state.discriminator.layer.bias.requires_grad_(False)
+    adversarial_step(state, pair_batch(), adversarial=True)
+    assert not state.discriminator.layer.bias.requires_grad
+    assert state.discriminator.layer.weight.requires_grad
+
+
+def test_padding_reaches_neither_network_nor_any_term():
+    batch = pair_batch()
+    valid = torch.ones_like(batch.target)
+    valid[..., 5:, :] = 0
+    outcomes = []
+    for value in (0.0, 1.0):
+        target = torch.where(valid.bool(), batch.target, value)
+        state = adversarial_state()
+        terms = adversarial_step(state, replace(batch, target=target, valid=valid), adversarial=True)
+        outcomes.append((terms, parameters_of(state.generator), parameters_of(state.discriminator)))
+    (terms, *parameters), (other_terms, *other_parameters) = outcomes
+    assert all(torch.equal(terms[name], other_terms[name]) for name in terms)
+    for ours, theirs in zip(parameters, other_parameters, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_accumulated_batches_make_the_step_of_one_large_batch():
+    batch = pair_batch(size=4)
+    large = adversarial_state()
+    adversarial_step(large, batch, adversarial=False)
+    small = adversarial_state(accumulation=2)
+    before = parameters_of(small.generator)
+    for half in (slice(0, 2), slice(2, 4)):
+        assert not any(moved(before, small.generator))
+        part = PairBatch(
+            id=batch.id[half],
+            baseline=batch.baseline[half],
+            followup=batch.followup[half],
+            target=batch.target[half],
+            findings=[()] * 2,
+        )
+        adversarial_step(small, part, adversarial=False)
+    for ours, expected in zip(small.generator.parameters(), large.generator.parameters(), strict=True):
+        torch.testing.assert_close(ours, expected)
+
+
+def test_gradients_are_clipped_to_the_norm():
+    state = adversarial_state(rate=1.0)
+    state.clip_norm = 1e-3
+    before = parameters_of(state.generator)
+    adversarial_step(state, pair_batch(), adversarial=False)
+    step = torch.cat(
+        [(old - new).flatten() for old, new in zip(before, state.generator.parameters(), strict=True)]
+    )
+    assert step.norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_the_average_follows_its_formula_buffers_included():
+    state = adversarial_state()
+    start = [tensor.clone() for tensor in state.generator.state_dict().values()]
+    ema_update(state, 0.75)  # the first update copies
+    with torch.no_grad():
+        for tensor in state.generator.state_dict().values():
+            tensor += 1
+    ema_update(state, 0.75)
+    for average, first in zip(state.ema.module.state_dict().values(), start, strict=True):
+        torch.testing.assert_close(average, first + 0.25)
+
+
+def test_without_decay_the_average_is_the_generator():
+    state = adversarial_state()
+    for _ in range(2):
+        adversarial_step(state, pair_batch(), adversarial=False)
+        ema_update(state, 0.0)
+    for average, now in zip(
+        state.ema.module.state_dict().values(), state.generator.state_dict().values(), strict=True
+    ):
+        assert torch.equal(average, now)
+
+
+def test_logits_of_every_scale_are_split_in_halves():
+    scales = [torch.arange(4.0).view(4, 1, 1, 1), torch.arange(4.0, 8).view(4, 1, 1, 1)]
+    real, fake = split_batch(scales)
+    assert [scale.flatten().tolist() for scale in real] == [[0, 1], [4, 5]]
+    assert [scale.flatten().tolist() for scale in fake] == [[2, 3], [6, 7]]

@@ -1,0 +1,107 @@
+import json
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from data.base.errors import UserError
+from gan.run.checkpoint import BEST, list_checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
+from gan.run.directory import RunDir
+from gan.run.progress import Progress
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunDir(tmp_path)
+    run.checkpoints.mkdir()
+    return run
+
+
+def prepared(width=2):
+    torch.manual_seed(0)
+    accelerator = Accelerator(cpu=True)
+    model = nn.Linear(width, 1)
+    return accelerator, *accelerator.prepare(model, torch.optim.AdamW(model.parameters()))
+
+
+def make_step(model, optimizer):
+    model(torch.ones(1, model.in_features)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def test_everything_comes_back_as_it_was(run):
+    accelerator, model, optimizer = prepared()
+    ema = nn.Linear(2, 1)
+    progress = Progress(step=7, best=0.5, identity={"--seed": 3})
+    progress.add({"l1": torch.tensor(0.25)})
+    make_step(model, optimizer)
+    path = save_checkpoint(accelerator, run, progress, keep=2, kept={"ema": ema})
+    make_step(model, optimizer)
+    expected = model.weight.detach().clone()
+    saved_average = ema.weight.detach().clone()
+    nn.init.zeros_(ema.weight)
+
+    again = Progress()
+    load_checkpoint(accelerator, path, again, kept={"ema": ema})
+    assert (again.step, again.best, again.identity) == (7, 0.5, {"--seed": 3})
+    assert again.take_means(accelerator) == {"l1": 0.25}
+    assert torch.equal(ema.weight, saved_average)
+    make_step(model, optimizer)  # the same step again needs the optimiser's moments as well as the weights
+    assert torch.equal(model.weight, expected)
+
+
+def test_the_newest_few_are_kept_and_the_best(run):
+    accelerator, *_ = prepared()
+    for step in range(1, 6):
+        save_checkpoint(accelerator, run, Progress(step=step), keep=2, kept={}, best=step == 2)
+    assert [path.name for path in list_checkpoints(run)] == ["step_00000004", "step_00000005"]
+    assert json.loads((run.checkpoints / BEST / "step.json").read_text())["step"] == 2
+    assert newest_checkpoint(run).name == "step_00000005"
+    assert not [path for path in run.checkpoints.iterdir() if path.name.startswith(".")]
+
+
+def test_a_directory_that_was_never_finished_is_no_checkpoint(run):
+    accelerator, *_ = prepared()
+    save_checkpoint(accelerator, run, Progress(step=1), keep=2, kept={})
+    (run.checkpoints / ".step_00000002.tmp").mkdir()
+    (run.checkpoints / "step_00000003").mkdir()
+    assert newest_checkpoint(run).name == "step_00000001"
+    save_checkpoint(accelerator, run, Progress(step=2), keep=2, kept={})  # over the leftovers of a kill
+    assert newest_checkpoint(run).name == "step_00000002"
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "optimizer.bin", "progress_0.pt", "ema.pt", "step.json"]
+)
+@pytest.mark.parametrize("damage", [b"", b"not what it was"])
+def test_a_damaged_file_is_reported_with_the_checkpoint_and_the_remedy(run, name, damage):
+    accelerator, *_ = prepared()
+    path = save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept={"ema": nn.Linear(2, 1)})
+    (path / name).write_bytes(damage)
+    with pytest.raises(
+        UserError, match=r"step_00000001 is not a checkpoint of this run .*; delete .*"
+    ) as caught:
+        load_checkpoint(accelerator, path, Progress(), kept={"ema": nn.Linear(2, 1)})
+    assert "\n" not in str(caught.value)
+
+
+def test_networks_of_another_size_are_refused(run):
+    path = save_checkpoint(prepared()[0], run, Progress(step=1), keep=1, kept={})
+    accelerator, *_ = prepared(width=3)
+    with pytest.raises(UserError, match="is not a checkpoint of this run"):
+        load_checkpoint(accelerator, path, Progress(), kept={})
+
+
+def test_another_number_of_processes_is_refused(run):
+    accelerator, *_ = prepared()
+    path = save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept={})
+    (path / "step.json").write_text('{"step": 1, "processes": 4}')
+    with pytest.raises(UserError, match="written by 4 processes and this run has 1"):
+        load_checkpoint(accelerator, path, Progress(), kept={})
+
+
+def test_a_run_without_checkpoints_cannot_be_resumed(run):
+    with pytest.raises(UserError, match=r"no checkpoint in .*without --resume"):
+        newest_checkpoint(run)
