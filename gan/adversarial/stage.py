@@ -1,6 +1,5 @@
 """The adversarial stage: put together, run, and judged."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -61,7 +60,17 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     digest = {} if pretrained is None else {"the encoder in --pretrained": weights_digest(pretrained)}
     run.begin(loaders, identity=digest, news=stage.introduction())
     train(run, stage, loaders)
-    stage.finish(run)
+
+    # Of the saved generator, on patients never trained on.
+    run.accelerator.wait_for_everyone()
+    generator = load_network(run.directory.generator)[0].to(run.accelerator.device)
+    report = stage.maps(generator, run.log.watch(loaders.test)).report()
+    run.write_test(report, loaders)
+    if run.accelerator.is_main_process:
+        draw_curves(run.directory.curves, run.directory.metrics)
+        changed = f"{report['changed']:.1%} of the pixels changed"
+        run.log.say(f"\n{report['pairs']} pairs of held-out patients, {changed}\n{change_table(report)}")
+        run.log.say(f"generator: {run.directory.generator}")
     run.accelerator.end_training()
     return run
 
@@ -120,7 +129,7 @@ class AdversarialStage:
 
     def evaluate(self, batches: Iterable[PairBatch]) -> dict[str, Any]:
         """Numbers of the averaged generator."""
-        return dict(self._maps(self.state.ema.module, batches).summary())
+        return dict(self.maps(self.state.ema.module, batches).summary())
 
     def draw(self, path: Path) -> None:
         """The sample grid of the averaged generator, and what D makes of it."""
@@ -151,21 +160,6 @@ class AdversarialStage:
             f"generator {parameter_count(generator)}, discriminator {parameter_count(discriminator)}"
         )
 
-    def finish(self, run: Run) -> None:
-        """Numbers of the saved generator on patients never trained on, and the loss curves."""
-        run.accelerator.wait_for_everyone()
-        generator = load_network(run.directory.generator)[0].to(run.accelerator.device)
-        report = self._maps(generator, run.log.watch(self.loaders.test)).report()
-        run.log.report_skipped()
-        epoch = math.ceil(run.progress.step / self.loaders.steps_per_epoch)
-        run.log.write(report, step=run.progress.step, epoch=epoch, split="test")
-        if run.accelerator.is_main_process:
-            draw_curves(run.directory.curves, run.directory.metrics)
-            changed = f"{report['changed']:.1%} of the pixels changed"
-            run.log.say(f"\n{report['pairs']} pairs of held-out patients, {changed}")
-            run.log.say(change_table(report))
-            run.log.say(f"generator: {run.directory.generator}")
-
     @property
     def _signed(self) -> bool:
         return self.config.data.change == "signed"
@@ -175,7 +169,7 @@ class AdversarialStage:
         encoder = self.state.accelerator.unwrap_model(self.state.generator).encoder
         return [parameter for parameter in encoder.parameters() if parameter.requires_grad]
 
-    def _maps(self, generator: nn.Module, batches: Iterable[PairBatch]) -> ChangeMaps:
+    def maps(self, generator: nn.Module, batches: Iterable[PairBatch]) -> ChangeMaps:
         """The change maps of a split, from all processes."""
         accelerator = self.state.accelerator
         maps = ChangeMaps(signed=self._signed)

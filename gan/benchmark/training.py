@@ -15,12 +15,13 @@ from gan.adversarial import stage as adversarial
 from gan.adversarial.options import PRESETS as ADVERSARIAL
 from gan.adversarial.options import AdversarialConfig
 from gan.adversarial.step import adversarial_step, ema_update
-from gan.pretrain import masked
+from gan.pretrain.masked import MaskedStage, masked_step
 from gan.pretrain.masks import patch_masks
 from gan.pretrain.options import PRESETS as PRETRAIN
 from gan.pretrain.options import PretrainConfig
 from gan.run.change_model import ChangeModel
 from gan.run.handover import Preprocessing
+from gan.run.learner import Learner
 from gan.run.options import Preset
 from networks import BottleneckEncoder
 
@@ -56,7 +57,7 @@ def pretrain_pieces(
 ) -> tuple[int, Callable[[], object], Callable[[], object]]:
     """Batch size, augmentation and one training step of pretraining."""
     batch = ImageBatch(id=_ids(config.data.batch_size), image=_images(config, accelerator)[0])
-    state = masked.build_state(accelerator, config)
+    learner = Learner.prepare(accelerator, MaskedStage.build_model(config), config.optim)
     size = (config.data.image_size, config.data.image_size)
 
     def transform() -> tuple[ImageBatch, torch.Tensor]:
@@ -64,7 +65,7 @@ def pretrain_pieces(
         return augment_images(batch, config.data.augment, seed=0, epoch=0), mask
 
     augmented, mask = transform()
-    return len(batch), transform, lambda: masked.pretrain_step(state, augmented, mask)
+    return len(batch), transform, lambda: masked_step(learner, augmented, mask)
 
 
 def adversarial_pieces(

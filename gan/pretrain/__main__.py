@@ -8,7 +8,7 @@ from gan.run.commandline import parse
 def main() -> None:
     """Parse the command line and run the stage."""
     config = parse(argv(), prog="python -m gan.pretrain", presets=PRESETS)
-    from gan.pretrain.masked import pretrain  # torch is imported from here on
+    from gan.pretrain.stage import pretrain  # torch is imported from here on
 
     pretrain(config)
 

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 
 from data.base.checks import at_least, inside, require
 from data.config import DataConfig
-from gan.run.options import Preset, Schedule, StageConfig
+from gan.run.options import OptimConfig, Preset, StageConfig
 from networks.config import PRESETS as NETWORKS
+
+EVALUATION = -1
+"""The epoch of whatever is random in validation and test: it belongs to none, and is the same every time."""
 
 
 @dataclass(kw_only=True)
@@ -24,30 +27,11 @@ class MaskConfig:
 
 
 @dataclass(kw_only=True)
-class PretrainOptimConfig:
-    """AdamW and its learning rate."""
-
-    lr: float = 1e-3
-    """Peak learning rate."""
-    weight_decay: float = 0.05
-    """Decoupled weight decay."""
-    schedule: Schedule = "cosine"
-    """Course of the learning rate after the warm-up."""
-    warmup_steps: int = 50
-    """Optimiser steps over which the learning rate rises linearly from zero."""
-    clip_norm: float = 1.0
-    """Largest norm of the gradient; 0 leaves it as it is."""
-
-    def __post_init__(self) -> None:
-        at_least(self, 0, "optim.lr", "optim.weight_decay", "optim.warmup_steps", "optim.clip_norm")
-
-
-@dataclass(kw_only=True)
 class PretrainConfig(StageConfig):
     """Masked reconstruction of radiographs: trains the encoder that `gan.adversarial` starts from."""
 
     mask: MaskConfig = field(default_factory=MaskConfig)
-    optim: PretrainOptimConfig = field(default_factory=PretrainOptimConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,7 +53,7 @@ PRESETS: Mapping[Preset, PretrainConfig] = {
         epochs=100,
         mask=MaskConfig(patch_size=16),
         data=DataConfig(image_size=256, batch_size=32, workers=4),
-        optim=PretrainOptimConfig(lr=5e-4, warmup_steps=500),
+        optim=OptimConfig(lr=5e-4, warmup_steps=500),
     ),
     "base": PretrainConfig(
         preset="base",
@@ -78,6 +62,6 @@ PRESETS: Mapping[Preset, PretrainConfig] = {
         mask=MaskConfig(patch_size=32),
         data=DataConfig(image_size=512, batch_size=8, workers=8),
         gradient_accumulation=4,
-        optim=PretrainOptimConfig(lr=2e-4, warmup_steps=1000),
+        optim=OptimConfig(lr=2e-4, warmup_steps=1000),
     ),
 }

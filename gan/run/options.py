@@ -13,6 +13,25 @@ Schedule = Literal["constant", "linear", "cosine"]
 
 
 @dataclass(kw_only=True)
+class OptimConfig:
+    """AdamW and its learning rate."""
+
+    lr: float = 1e-3
+    """Peak learning rate."""
+    weight_decay: float = 0.05
+    """Decoupled weight decay."""
+    schedule: Schedule = "cosine"
+    """Course of the learning rate after the warm-up."""
+    warmup_steps: int = 50
+    """Optimiser steps over which the learning rate rises linearly from zero."""
+    clip_norm: float = 1.0
+    """Largest norm of the gradient; 0 leaves it as it is."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "optim.lr", "optim.weight_decay", "optim.warmup_steps", "optim.clip_norm")
+
+
+@dataclass(kw_only=True)
 class StageConfig:
     """What all stages share: where the run lives, how long it lasts, on what it runs."""
 

@@ -1,6 +1,7 @@
 """A run: its devices, its directory, its log and how far it is."""
 
 import hashlib
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -93,6 +94,12 @@ class Run:
         """Write a checkpoint; every process calls this."""
         keep = self.config.keep_checkpoints
         save_checkpoint(self.accelerator, self.directory, self.progress, keep=keep, kept=self.kept, best=best)
+
+    def write_test(self, numbers: Mapping[str, Any], loaders: Loaders) -> None:
+        """The last line of metrics.jsonl: the numbers on patients never trained on."""
+        self.log.report_skipped()
+        epoch = math.ceil(self.progress.step / loaders.steps_per_epoch)
+        self.log.write(numbers, step=self.progress.step, epoch=epoch, split="test")
 
     def _resume(self) -> None:
         identity = dict(self.progress.identity)

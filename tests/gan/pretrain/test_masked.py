@@ -5,7 +5,9 @@ from accelerate import Accelerator
 from torch import nn
 
 from data import ImageBatch
-from gan.pretrain.masked import PretrainState, pretrain_step
+from gan.pretrain.masked import masked_step
+from gan.run.learner import Learner
+from gan.run.options import OptimConfig
 
 
 class Reconstruction(nn.Module):
@@ -21,12 +23,12 @@ def test_pretraining_learns_from_hidden_pixels_only():
     accelerator = Accelerator(cpu=True)
     model = Reconstruction()
     model, optimizer = accelerator.prepare(model, torch.optim.SGD(model.parameters(), lr=0.1))
-    state = PretrainState(accelerator, model, optimizer, clip_norm=0)
+    learner = Learner(accelerator, model, optimizer, OptimConfig(clip_norm=0))
     image = torch.rand(2, 1, 8, 8)
     mask = torch.zeros_like(image, dtype=torch.bool)
     mask[..., 2:4] = True
     expected = (model(image, mask) - image).abs()[mask].mean().detach()
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    terms = pretrain_step(state, ImageBatch(id=["a", "b"], image=image), mask)
+    terms = masked_step(learner, ImageBatch(id=["a", "b"], image=image), mask)
     torch.testing.assert_close(terms["masked_l1"], expected)
     assert not any(map(torch.equal, before, model.parameters()))

@@ -1,0 +1,49 @@
+"""Pretraining: put together, run, and judged."""
+
+from dataclasses import replace
+
+import torch
+
+from data import collate_images
+from data.base.seeds import fold_seed
+from data.sources import open_images, settled
+from gan.pictures.curves import draw_curves
+from gan.pretrain.masked import MaskedStage
+from gan.pretrain.options import PretrainConfig
+from gan.run.checkpoint import load_best_weights
+from gan.run.handover import load_encoder
+from gan.run.learner import Learner
+from gan.run.loaders import choose_cases, open_loaders
+from gan.run.loop import train
+from gan.run.run import Run, parameter_count
+
+
+def pretrain(config: PretrainConfig) -> Run:
+    """Run the stage from the options to the final numbers.
+
+    Raises:
+        UserError, DataError: an option or a file is not what it should be.
+        Interrupted: a signal asked to stop; the run has saved itself.
+    """
+    config = replace(config, data=settled(config.data))
+    run = Run.start(config, "pretrain")
+    torch.manual_seed(fold_seed("initialisation", config.seed))
+    learner = Learner.prepare(run.accelerator, MaskedStage.build_model(config), config.optim)
+    loaders = open_loaders(run.accelerator, config, open_images(config.data), collate_images)
+    cases = choose_cases(loaders.splits["val"], config.grid_cases)
+    stage = MaskedStage(config, learner, loaders, cases, run.directory)
+    images = f"{len(loaders.splits['train'])} training images"
+    run.begin(loaders, identity={}, news=f"{images}; {parameter_count(learner.network)}")
+    train(run, stage, loaders)
+
+    # Of the best model, whose encoder was saved, on patients never trained on.
+    load_best_weights(run.directory, learner.network)
+    numbers, table = stage.test(run.log.watch(loaders.test))
+    run.write_test(numbers, loaders)
+    if run.accelerator.is_main_process:
+        encoder = load_encoder(run.directory)  # read back what the next stage will get
+        draw_curves(run.directory.curves, run.directory.metrics)
+        run.log.say(f"\n{table}")
+        run.log.say(f"encoder ({parameter_count(encoder)}): {run.directory.encoder}")
+    run.accelerator.end_training()
+    return run

@@ -1,0 +1,44 @@
+"""One model that learns from one loss; what stages without a game between two networks are made of."""
+
+from dataclasses import dataclass
+
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from gan.run.optim import channels_last, decay_groups, optimiser_step, set_learning_rate
+from gan.run.options import OptimConfig
+
+
+@dataclass
+class Learner:
+    """A model and its optimiser on the devices."""
+
+    accelerator: Accelerator
+    model: nn.Module
+    optimizer: Optimizer
+    optim: OptimConfig
+
+    @classmethod
+    def prepare(cls, accelerator: Accelerator, model: nn.Module, optim: OptimConfig) -> "Learner":
+        """Put a model and an AdamW for it on the devices."""
+        model = channels_last(model)
+        groups = decay_groups(model, optim.weight_decay)
+        optimizer = AdamW(groups, lr=optim.lr, betas=(0.9, 0.95), fused=True)
+        model, optimizer = accelerator.prepare(model, optimizer)
+        return cls(accelerator, model, optimizer, optim)
+
+    @property
+    def network(self) -> nn.Module:
+        """The model without what several processes wrap it in."""
+        network: nn.Module = self.accelerator.unwrap_model(self.model)
+        return network
+
+    def set_rate(self, step: int, total: int) -> None:
+        """The learning rate of optimiser step `step` of `total`."""
+        set_learning_rate(self.optimizer, self.optim.lr, self.optim, step=step, total=total)
+
+    def descend(self, loss: Tensor) -> None:
+        """Backward, clip, step and clear, inside `accelerator.accumulate`."""
+        self.accelerator.backward(loss)
+        optimiser_step(self.accelerator, self.optimizer, self.model, self.optim.clip_norm)
