@@ -1,8 +1,16 @@
 """Pixel-wise distances to a target."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss as absolute_error
+
+from losses.config import LossConfig
+
+PixelLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+"""(prediction, target, pixels that count or None) -> scalar."""
 
 
 def _absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -63,3 +71,13 @@ def masked_l1_loss(prediction: Tensor, target: Tensor, mask: Tensor, valid: Tens
     """
     counted = mask.bool() if valid is None else mask.bool() & valid.bool()
     return _mean_where(_absolute_error(prediction, target), counted)
+
+
+PIXEL_LOSSES: Mapping[str, Callable[[LossConfig], PixelLoss]] = {
+    "l1": lambda options: partial(
+        l1_loss,
+        foreground_weight=options.foreground_weight,
+        foreground_threshold=options.foreground_threshold,
+    ),
+}
+"""Pixel-wise terms that the generator can be trained with, by the names of their weights in `LossWeights`."""

@@ -1,4 +1,7 @@
-"""The generator's objective: one table of terms, one line a term."""
+"""The objective of both networks: raw terms by name, and their weights.
+
+The adversarial term, which needs the discriminator, is added by `gan.adversarial.step`.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +14,7 @@ from data import PairBatch
 from data.base.errors import UserError, first_line
 from gan.adversarial.options import AdversarialConfig
 from gan.run.plugins import import_object, parse_weighted
-from losses import ADVERSARIAL, AdversarialLoss, PerceptualLoss, VGGFeatures, l1_loss
+from losses import ADVERSARIAL, PIXEL_LOSSES, AdversarialLoss, PerceptualLoss, PixelLoss, VGGFeatures
 
 Encoder = Any
 PairTerm = Callable[[PairBatch, Tensor], Tensor]
@@ -32,21 +35,6 @@ class Objective:
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Weighted sum of raw terms; the only place where weights are applied."""
         return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
-
-
-def l1_term(config: AdversarialConfig, encoder: Encoder, device: torch.device) -> PairTerm:  # noqa: ARG001
-    """Foreground-weighted L1 over the pixels that count."""
-
-    def term(batch: PairBatch, prediction: Tensor) -> Tensor:
-        return l1_loss(
-            prediction,
-            _target(batch),
-            batch.valid,
-            foreground_weight=config.loss.foreground_weight,
-            foreground_threshold=config.loss.foreground_threshold,
-        )
-
-    return term
 
 
 def perceptual_term(config: AdversarialConfig, encoder: Encoder, device: torch.device) -> PairTerm:
@@ -74,14 +62,13 @@ def perceptual_term(config: AdversarialConfig, encoder: Encoder, device: torch.d
     return lambda batch, prediction: loss(prediction, _target(batch))
 
 
+def pixel_term(loss: PixelLoss) -> PairTerm:
+    """A pixel-wise distance to the target, over the pixels that count."""
+    return lambda batch, prediction: loss(prediction, _target(batch), batch.valid)
+
+
 RESERVED = ("generator", "discriminator", "logits_real", "logits_fake")
 """Names of other numbers in the log."""
-
-# The adversarial term is not in the table, since it needs the discriminator: gan.steps adds it.
-TERMS: dict[str, Callable[[AdversarialConfig, Encoder, torch.device], PairTerm]] = {
-    "l1": l1_term,
-    "perceptual": perceptual_term,
-}
 
 
 def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.device) -> Objective:
@@ -91,7 +78,9 @@ def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.d
         UserError: a term cannot be built, two have one name, or nothing is left to train on.
     """
     weights = dict(vars(config.weights))
-    terms = {name: build(config, encoder, device) for name, build in TERMS.items() if weights[name] > 0}
+    terms = {name: pixel_term(of(config.loss)) for name, of in PIXEL_LOSSES.items() if weights[name] > 0}
+    if weights["perceptual"] > 0:
+        terms["perceptual"] = perceptual_term(config, encoder, device)
     for spec in config.extra_loss:
         name, target, weight = parse_weighted(spec, "--extra-loss")
         if name in weights or name in RESERVED:
@@ -110,7 +99,8 @@ def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.d
             f"--adversarial-start {config.adversarial_start} leaves the first epochs without any term; "
             "start at 0, or set --weights.l1 or --weights.perceptual"
         )
-    return Objective(pair_terms=terms, adversarial=ADVERSARIAL[config.loss.adversarial], weights=weights)
+    used = {name: weight for name, weight in weights.items() if weight > 0}
+    return Objective(pair_terms=terms, adversarial=ADVERSARIAL[config.loss.adversarial], weights=used)
 
 
 def _extra_term(function: object, spec: str, device: torch.device) -> PairTerm:

@@ -6,10 +6,11 @@ import torch
 from data import PairBatch
 from data.base.errors import UserError
 from gan.adversarial.networks import build_discriminator, build_generator
-from gan.adversarial.objective import TERMS, build_objective
+from gan.adversarial.objective import build_objective
 from gan.adversarial.options import PRESETS, DiscriminatorConfig
 from gan.run.handover import Preprocessing, load_network, save_network
 from gan.run.plugins import import_object, parse_weighted
+from losses import PIXEL_LOSSES
 from networks import BottleneckEncoder, Discriminator, LongitudinalMIMModel
 from tests.gan import plugins
 
@@ -89,7 +90,7 @@ def test_a_broken_generator_file_is_named(tmp_path):
 
 
 def test_every_weight_of_the_configuration_has_its_term():
-    assert set(TERMS) | {"adversarial"} == set(vars(config().weights))
+    assert set(PIXEL_LOSSES) | {"perceptual", "adversarial"} == set(vars(config().weights))
 
 
 def test_terms_with_weight_zero_are_not_built():
