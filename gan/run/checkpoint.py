@@ -66,7 +66,9 @@ def list_checkpoints(directory: RunDir) -> list[Path]:
 def load_checkpoint(
     accelerator: Accelerator, path: Path, progress: Progress, *, kept: Mapping[str, nn.Module]
 ) -> None:
-    """Put everything back as it was when `path` was written.
+    """Put everything back as it was when `path` was written, but for the options of the optimisers.
+
+    Betas and weight decay are those the optimisers were made with now: what config.yaml says is what runs.
 
     Raises:
         UserError: it is not a checkpoint, or one of other networks or another number of processes.
@@ -79,7 +81,11 @@ def load_checkpoint(
                 f"{path} was written by {marker['processes']} processes and this run has "
                 f"{accelerator.num_processes}; resume with the same number"
             )
+        options = [_options(optimizer) for optimizer in accelerator._optimizers]
         accelerator.load_state(str(path))
+        for optimizer, now in zip(accelerator._optimizers, options, strict=True):
+            for group, values in zip(optimizer.param_groups, now, strict=True):
+                group.update(values)
         progress.load_state_dict(_load(path / f"progress_{accelerator.process_index}.pt"), accelerator.device)
         for name, module in kept.items():
             module.load_state_dict(_load(path / f"{name}.pt"))
@@ -116,6 +122,12 @@ def newest_checkpoint(directory: RunDir) -> Path:
             "without --resume"
         )
     return found[-1]
+
+
+def _options(optimizer: Any) -> list[dict[str, Any]]:
+    return [
+        {name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups
+    ]
 
 
 def _load(path: Path) -> Any:

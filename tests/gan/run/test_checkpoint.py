@@ -52,6 +52,20 @@ def test_everything_comes_back_as_it_was(run):
     assert torch.equal(model.weight, expected)
 
 
+def test_the_options_of_the_optimiser_are_those_of_now(run):
+    accelerator, model, optimizer = prepared()
+    make_step(model, optimizer)
+    path = save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept={})
+    accelerator, model, optimizer = prepared()
+    for group in optimizer.param_groups:
+        group.update(weight_decay=0.5, betas=(0.3, 0.9))
+    load_checkpoint(accelerator, path, Progress(), kept={})
+    assert [(group["weight_decay"], group["betas"]) for group in optimizer.param_groups] == [
+        (0.5, (0.3, 0.9))
+    ]
+    assert optimizer.state_dict()["state"], "the moments come from the checkpoint"
+
+
 def test_the_newest_few_are_kept_and_the_best(run):
     accelerator, *_ = prepared()
     for step in range(1, 6):
