@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from data.base.errors import Interrupted, UserError
 from data.base.seeds import fold_seed
-from gan.run.directory import RunDir
+from gan.run.finite import FiniteWatch
 from gan.run.loaders import Loaders
 from gan.run.progress import Terms
 from gan.run.run import Run
@@ -69,7 +69,7 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
         disable=not accelerator.is_main_process,
         dynamic_ncols=True,
     )
-    watch = DataWatch()
+    watch, finite = DataWatch(), FiniteWatch(accelerator, run.directory)
     with StopSignal(accelerator) as stop, closing(bar):
         while progress.step < total:
             epoch, done = divmod(progress.step, per_epoch)
@@ -81,24 +81,29 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                 log.note_skipped(batch.skipped)
                 # Whatever is random inside the networks follows from here, so a resumed run repeats it.
                 torch.manual_seed(fold_seed("step", config.seed, epoch, index, accelerator.process_index))
-                progress.add(stage.step(batch, epoch, progress.step))
+                terms = stage.step(batch, epoch, progress.step)
+                progress.add(terms)
+                finite.add(terms, progress.step + 1, batch.id)
                 if not accelerator.sync_gradients:
                     continue
                 progress.step += 1
                 bar.update()
-                if progress.step % config.log_every == 0 or progress.step == total:
+                ends = progress.step % per_epoch == 0 or progress.step == total
+                logs = progress.step % config.log_every == 0 or progress.step == total
+                stopping = stop.agreed(ask=progress.step % config.log_every == 0)
+                saves = not ends and (stopping or progress.step % config.checkpoint_every == 0)
+                if ends or logs or saves:
+                    finite.require()
+                if logs:
                     means = progress.take_means(accelerator)
-                    require_finite(means, run.directory, progress.step)
                     numbers = {**means, **stage.settings()}
                     log.write(numbers, step=progress.step, epoch=epoch + 1, split="train")
                     bar.set_postfix({name: f"{means[name]:.3g}" for name in stage.shown if name in means})
-                if progress.step % per_epoch == 0 or progress.step == total:
+                if ends:
                     end_epoch(run, stage, loaders, epoch + 1)
-                saved = progress.step % per_epoch == 0
                 if progress.step == total:
                     break
-                stopping = stop.agreed(ask=progress.step % config.log_every == 0)
-                if not saved and (stopping or progress.step % config.checkpoint_every == 0):
+                if saves:
                     log.report_skipped()  # a resumed run does not meet them again
                     run.save()
                 if stopping:
@@ -141,7 +146,7 @@ def end_epoch(run: Run, stage: Stage, loaders: Loaders, epoch: int) -> None:
     log, progress = run.log, run.progress
     numbers = stage.evaluate(log.watch(loaders.val))
     log.report_skipped()
-    require_finite(numbers, run.directory, progress.step)
+    require_finite(numbers, progress.step)
     log.write(numbers, step=progress.step, epoch=epoch, split="val")
     log.say(
         f"epoch {epoch}: "
@@ -169,8 +174,8 @@ def is_better(value: float, than: float, stage: Stage) -> bool:
     return value > than if stage.higher_is_better else value < than
 
 
-def require_finite(numbers: Mapping[str, Any], directory: RunDir, step: int) -> None:
-    """Stop a run that has diverged.
+def require_finite(numbers: Mapping[str, Any], step: int) -> None:
+    """Stop a run whose numbers on the validation split are none.
 
     Raises:
         UserError: a number is not finite.
@@ -178,6 +183,6 @@ def require_finite(numbers: Mapping[str, Any], directory: RunDir, step: int) -> 
     for name, value in numbers.items():
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(
-                f"{name} is {value} at step {step}: the run has diverged; start again with a lower "
-                f"learning rate, or delete the newest of {directory.checkpoints}, then --resume"
+                f"{name} on the validation split is {value} at step {step}: the run has diverged; "
+                "start again with a lower learning rate"
             )
