@@ -15,10 +15,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from data import PairBatch
 from gan.adversarial.objective import Objective
 from gan.adversarial.options import AdversarialOptimConfig
-from gan.run.optim import channels_last, decay_groups, optimiser_step
+from gan.run.optim import average_gradients, channels_last, decay_groups, optimiser_step
 from gan.run.progress import Terms
 
 Logits = Tensor | list[Tensor]
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass
@@ -42,14 +43,17 @@ def assemble(
     objective: Objective,
     optim: AdversarialOptimConfig,
 ) -> AdversarialState:
-    """Networks and optimisers on the devices; the average starts as a copy of the generator."""
+    """Networks and optimisers on the devices; the average starts as a copy of the generator.
+
+    Weights in a loss of the user's own are trained by the generator's optimiser.
+    """
     generator, discriminator = channels_last(generator), channels_last(discriminator)
     ema = AveragedModel(generator, use_buffers=True).to(accelerator.device).eval()
     generator, discriminator, optimizer_generator, optimizer_discriminator = accelerator.prepare(
         generator,
         discriminator,
         AdamW(
-            decay_groups(generator, optim.weight_decay),
+            decay_groups([*generator.parameters(), *objective.modules.parameters()], optim.weight_decay),
             lr=optim.lr_generator,
             betas=(optim.beta1_generator, 0.999),
             fused=True,
@@ -125,6 +129,7 @@ def generator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor, *, 
         terms["adversarial"] = state.objective.adversarial.generator(logits)
     total = state.objective.total(terms)
     state.accelerator.backward(total)
+    average_gradients(state.accelerator, state.objective.modules)  # which nothing wraps
     optimiser_step(state.accelerator, state.optimizer_generator, state.generator, state.clip_norm)
     return {name: term.detach() for name, term in terms.items()} | {"generator": total.detach()}
 
@@ -132,9 +137,20 @@ def generator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor, *, 
 def ema_update(state: AdversarialState, decay: float) -> None:
     """Move the average of the generator, buffers included, towards the generator.
 
+    What is no quantity (indices, counts, flags) is copied.
+
     Source: Yazici et al., ICLR 2019, equation 3.
     """
-    state.ema.multi_avg_fn = get_ema_multi_avg_fn(decay)
+    average = get_ema_multi_avg_fn(decay)
+
+    def follow(averages: Tensors, current: Tensors, steps: Tensor | int) -> None:
+        """All tensors of a call are of one type."""
+        if averages[0].is_floating_point() or averages[0].is_complex():
+            average(averages, current, steps)
+        else:
+            torch._foreach_copy_(averages, current)
+
+    state.ema.multi_avg_fn = follow
     state.ema.update_parameters(state.accelerator.unwrap_model(state.generator))
 
 

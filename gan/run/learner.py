@@ -23,7 +23,7 @@ class Learner:
     def prepare(cls, accelerator: Accelerator, model: nn.Module, optim: OptimConfig) -> "Learner":
         """Put a model and an AdamW for it on the devices."""
         model = channels_last(model)
-        groups = decay_groups(model, optim.weight_decay)
+        groups = decay_groups(model.parameters(), optim.weight_decay)
         optimizer = AdamW(groups, lr=optim.lr, betas=(0.9, 0.95), fused=True)
         model, optimizer = accelerator.prepare(model, optimizer)
         return cls(accelerator, model, optimizer, optim)

@@ -1,5 +1,6 @@
 """Parameter groups, learning rates, and the step of an optimiser."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -20,9 +21,9 @@ class Course(Protocol):
     warmup_steps: int
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Weight decay for matrices and kernels, none for biases, norms and other vectors."""
-    parameters = list(model.parameters())
+    parameters = list(parameters)
     return [
         {
             "params": [parameter for parameter in parameters if parameter.ndim > 1],
@@ -53,6 +54,14 @@ def optimiser_step(
         accelerator.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
     optimizer.zero_grad()
+
+
+def average_gradients(accelerator: Accelerator, module: nn.Module) -> None:
+    """Mean over the processes, for a module that accelerate has not prepared, before a step."""
+    if accelerator.num_processes > 1 and accelerator.sync_gradients:
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter.grad = accelerator.reduce(parameter.grad, reduction="mean")
 
 
 def channels_last(model: ModuleT) -> ModuleT:

@@ -225,6 +225,18 @@ def test_the_average_follows_its_formula_buffers_included():
         torch.testing.assert_close(average, first + 0.25)
 
 
+def test_what_is_no_quantity_is_copied_into_the_average():
+    state = adversarial_state()
+    for name, values in {"index": torch.arange(64), "flags": torch.tensor([True, False])}.items():
+        for model in (state.generator, state.ema.module):
+            model.register_buffer(name, values.clone())
+    for step in range(24):
+        state.generator.index += step % 2
+        ema_update(state, 0.9)
+        assert torch.equal(state.ema.module.index, state.generator.index)
+        assert torch.equal(state.ema.module.flags, state.generator.flags)
+
+
 def test_without_decay_the_average_is_the_generator():
     state = adversarial_state()
     for _ in range(2):
