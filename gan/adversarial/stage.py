@@ -1,6 +1,6 @@
 """The adversarial stage: put together, run, and judged."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -105,12 +105,11 @@ class AdversarialStage:
     higher_is_better = True
     shown = ("l1", "adversarial", "discriminator")
 
-    def step(self, batch: PairBatch, epoch: int, step: int) -> Terms:
-        """Augment, then one D phase, one G phase and a step of the average."""
+    def step(self, batches: Sequence[PairBatch], epoch: int, step: int) -> Terms:
+        """Augment, then one step of D, of G and of the average."""
         config, state = self.config, self.state
-        batch = augment_pairs(
-            batch, config.data.augment, change=config.data.change, seed=config.seed, epoch=epoch
-        )
+        augment, change, seed = config.data.augment, config.data.change, config.seed
+        batches = [augment_pairs(batch, augment, change=change, seed=seed, epoch=epoch) for batch in batches]
         set_rate = partial(set_learning_rate, course=config.optim, step=step, total=self.loaders.total_steps)
         set_rate(state.optimizer_generator, config.optim.lr_generator)
         set_rate(state.optimizer_discriminator, config.optim.lr_discriminator)
@@ -119,9 +118,8 @@ class AdversarialStage:
             set_trainable(self._encoder_parameters, learns)
             self._encoder.train(learns)  # statistics of a normalisation would move
         playing = config.weights.adversarial > 0 and epoch >= config.adversarial_start
-        terms = adversarial_step(state, batch, adversarial=playing)
-        if state.accelerator.sync_gradients:
-            ema_update(state, ema_decay(step, decay=config.ema_decay))
+        terms = adversarial_step(state, batches, adversarial=playing)
+        ema_update(state, ema_decay(step, decay=config.ema_decay))
         return terms
 
     def settings(self) -> dict[str, Any]:
