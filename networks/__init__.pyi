@@ -1,53 +1,30 @@
-from .blocks import ChannelExpansionBlock, ChannelExpansionLayer, DecoderBlock
-from .classification import ClassificationModel
-from .config import PRESETS, NetworkConfig
-from .constants import (
-    FEATURE_CHANNELS,
-    FEATURE_SIZE,
-    GROUP_NORM_GROUPS,
-    HIDDEN_CHANNELS,
-    IMG_SIZE,
-    INIT_STD,
-    INIT_WEIGHTS,
-    INTER_CHANNELS,
-    PATCHES_NUM,
-)
-from .discriminator import Discriminator
-from .efficientnet import EfficientNetMiniEncoder
-from .encoders import BottleneckEncoder, ContrastiveEncoder
-from .init import freeze, unfreeze
-from .longitudinal import LongitudinalMIMModel, LongitudinalMIMModelBig
-from .pretrained import load_imagenet_weights
-from .reconstruction import MaskedReconstructionModel
-from .transformer import BottleneckBlock, FeatureEmbeddings, TransformerBranch
-
-__all__ = [
-    "FEATURE_CHANNELS",
-    "FEATURE_SIZE",
-    "GROUP_NORM_GROUPS",
-    "HIDDEN_CHANNELS",
-    "IMG_SIZE",
-    "INIT_STD",
-    "INIT_WEIGHTS",
-    "INTER_CHANNELS",
-    "PATCHES_NUM",
-    "PRESETS",
-    "BottleneckBlock",
-    "BottleneckEncoder",
-    "ChannelExpansionBlock",
-    "ChannelExpansionLayer",
-    "ClassificationModel",
-    "ContrastiveEncoder",
-    "DecoderBlock",
-    "Discriminator",
-    "EfficientNetMiniEncoder",
-    "FeatureEmbeddings",
-    "LongitudinalMIMModel",
-    "LongitudinalMIMModelBig",
-    "MaskedReconstructionModel",
-    "NetworkConfig",
-    "TransformerBranch",
-    "freeze",
-    "load_imagenet_weights",
-    "unfreeze",
-]
+from .blocks import ChannelExpansionBlock as ChannelExpansionBlock
+from .blocks import ChannelExpansionLayer as ChannelExpansionLayer
+from .blocks import DecoderBlock as DecoderBlock
+from .classification import ClassificationModel as ClassificationModel
+from .config import PRESETS as PRESETS
+from .config import DiscriminatorConfig as DiscriminatorConfig
+from .config import NetworkConfig as NetworkConfig
+from .constants import FEATURE_CHANNELS as FEATURE_CHANNELS
+from .constants import FEATURE_SIZE as FEATURE_SIZE
+from .constants import GROUP_NORM_GROUPS as GROUP_NORM_GROUPS
+from .constants import HIDDEN_CHANNELS as HIDDEN_CHANNELS
+from .constants import IMG_SIZE as IMG_SIZE
+from .constants import INIT_STD as INIT_STD
+from .constants import INIT_WEIGHTS as INIT_WEIGHTS
+from .constants import INTER_CHANNELS as INTER_CHANNELS
+from .constants import PATCHES_NUM as PATCHES_NUM
+from .discriminator import ConditionalDiscriminator as ConditionalDiscriminator
+from .discriminator import Discriminator as Discriminator
+from .efficientnet import EfficientNetMiniEncoder as EfficientNetMiniEncoder
+from .encoders import BottleneckEncoder as BottleneckEncoder
+from .encoders import ContrastiveEncoder as ContrastiveEncoder
+from .init import freeze as freeze
+from .init import unfreeze as unfreeze
+from .longitudinal import LongitudinalMIMModel as LongitudinalMIMModel
+from .longitudinal import LongitudinalMIMModelBig as LongitudinalMIMModelBig
+from .pretrained import load_imagenet_weights as load_imagenet_weights
+from .reconstruction import MaskedReconstructionModel as MaskedReconstructionModel
+from .transformer import BottleneckBlock as BottleneckBlock
+from .transformer import FeatureEmbeddings as FeatureEmbeddings
+from .transformer import TransformerBranch as TransformerBranch

@@ -20,14 +20,19 @@ def group_norm(channels: int, groups: int = GROUP_NORM_GROUPS) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(groups, channels), channels)
 
 
-def pad_to_multiple(image: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
-    """Repeat the last row and column until height and width are multiples: `[B, C, H, W] -> [B, C, H', W']`.
+def pad_to_size(image: Tensor, height: int, width: int) -> Tensor:
+    """Repeat the last row and column up to a size, where it is larger: `[B, C, H, W] -> [B, C, H', W']`.
 
     Crop a map back with `[..., :H, :W]`.
     """
-    height, width = image.shape[-2:]
-    right, bottom = -width % multiple, -height % multiple
+    right, bottom = max(0, width - image.shape[-1]), max(0, height - image.shape[-2])
     return F.pad(image, (0, right, 0, bottom), mode="replicate") if right or bottom else image
+
+
+def pad_to_multiple(image: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
+    """`pad_to_size` to the next multiples."""
+    height, width = (math.ceil(side / multiple) * multiple for side in image.shape[-2:])
+    return pad_to_size(image, height, width)
 
 
 def run(module: Callable[[Tensor], Tensor], x: Tensor, *, recompute: bool) -> Tensor:
@@ -197,12 +202,12 @@ class Decoder(nn.Module):
         self,
         in_channels: int,
         channels: Sequence[int],
-        skip_channels: Sequence[int] | None = None,
+        skip_channels: Sequence[int] = (),
         *,
         norm_groups: int = GROUP_NORM_GROUPS,
     ) -> None:
         super().__init__()
-        skips = list(skip_channels)[::-1] if skip_channels is not None else [0] * len(channels)
+        skips = list(skip_channels)[::-1] or [0] * len(channels)
         self.blocks = nn.ModuleList(
             DecoderBlock(before, after, skip_channels=skip, norm_groups=norm_groups)
             for before, after, skip in zip([in_channels, *channels], channels, skips, strict=False)

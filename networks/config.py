@@ -1,8 +1,8 @@
-"""Sizes of the networks: one dataclass, three presets."""
+"""Options of the networks: sizes with three presets, and the discriminator's. Free of torch."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Literal, get_args, get_origin
 
 from networks.constants import (
     FEATURE_CHANNELS,
@@ -14,6 +14,13 @@ from networks.constants import (
 
 STAGE_BLOCKS = (4, 7, 7, 10, 10, 13, 4)
 """Blocks in each of EfficientNet-B7's seven stages; block numbers count through them."""
+
+
+def require_positive(**counts: int) -> None:
+    """Raise a ValueError that names the first of `counts` below 1."""
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name}={count} is not a positive number")
 
 
 @dataclass(kw_only=True)
@@ -67,11 +74,20 @@ class NetworkConfig:
     backward pass: about a third more time for much less memory."""
 
     def __post_init__(self) -> None:
-        # Sequences come back from JSON and YAML as lists.
-        self.stage_channels = tuple(self.stage_channels)  # type: ignore[assignment]
-        self.block_idxs = tuple(self.block_idxs)
-        self.decoder_channels = tuple(self.decoder_channels)  # type: ignore[assignment]
-        self._check_widths()
+        for item in fields(self):
+            name, value, legal = item.name, getattr(self, item.name), get_args(item.type)
+            if get_origin(item.type) is tuple:  # sequences come back from JSON and YAML as lists
+                setattr(self, name, tuple(value))
+            elif get_origin(item.type) is Literal and value not in legal:
+                raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, legal))}")
+            elif item.type is int and name not in ("transformer_layers", "residual_blocks"):
+                require_positive(**{name: value})
+            elif item.type is int and value < 0:
+                raise ValueError(f"{name}={value} is negative")
+        for name, length in (("stage_channels", 7), ("decoder_channels", 4)):
+            widths = getattr(self, name)
+            if len(widths) != length or min(widths) < 1:
+                raise ValueError(f"{name}={widths} is not {length} positive numbers")
         self._check_blocks()
         if self.hidden_channels % self.attention_heads:
             raise ValueError(
@@ -80,35 +96,10 @@ class NetworkConfig:
             )
         if math.isqrt(self.patches_num) ** 2 != self.patches_num:
             raise ValueError(f"patches_num={self.patches_num} is not a square number, such as 64 or 256")
-        if self.token_stride not in (1, 2):
-            raise ValueError(f"token_stride={self.token_stride} is not one of 1, 2")
-        if self.norm not in ("group", "batch"):
-            raise ValueError(f"norm={self.norm!r} is not one of 'group', 'batch'")
-        if not 0 <= self.drop_rate < 1:
-            raise ValueError(f"drop_rate={self.drop_rate} is outside [0, 1)")
-
-    def _check_widths(self) -> None:
-        for name, length in (("stage_channels", 7), ("decoder_channels", 4)):
-            widths = getattr(self, name)
-            if len(widths) != length or min(widths) < 1:
-                raise ValueError(f"{name}={widths} is not {length} positive numbers")
-        for name in (
-            "stem_channels",
-            "expand_ratio",
-            "hidden_channels",
-            "inter_channels",
-            "attention_heads",
-            "mlp_channels",
-            "patches_num",
-            "norm_groups",
-        ):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} is not a positive number")
-        for name in ("transformer_layers", "residual_blocks"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} is negative")
         if self.exp <= 0:
             raise ValueError(f"exp={self.exp} is not a positive number")
+        if not 0 <= self.drop_rate < 1:
+            raise ValueError(f"drop_rate={self.drop_rate} is outside [0, 1)")
 
     def _check_blocks(self) -> None:
         total = sum(STAGE_BLOCKS)
@@ -119,6 +110,25 @@ class NetworkConfig:
             )
         if missing := sorted(first_of_stage - set(self.block_idxs)):
             raise ValueError(f"block_idxs={self.block_idxs} lacks the first block of a stage: {missing}")
+
+
+@dataclass(kw_only=True)
+class DiscriminatorConfig:
+    """The conditional PatchGAN. Source: Isola et al., CVPR 2017, section 3.2."""
+
+    base_channels: int = 64
+    """Channels of the first layer; they double layer by layer, up to eight times."""
+    num_layers: int = 3
+    """Layers of stride two: 3 gives the 70x70 PatchGAN, 2 gives 34x34, 1 gives 16x16."""
+    num_scales: int = 1
+    """Discriminators on ever coarser images (Wang et al., CVPR 2018, section 3.2)."""
+    spectral_norm: bool = True
+    """Bound each layer's Lipschitz constant (Miyato et al., ICLR 2018)."""
+
+    def __post_init__(self) -> None:
+        require_positive(
+            base_channels=self.base_channels, num_layers=self.num_layers, num_scales=self.num_scales
+        )
 
 
 PRESETS: dict[str, NetworkConfig] = {

@@ -1,16 +1,36 @@
-"""The conditional PatchGAN discriminator."""
+"""What adversarial training asks of a discriminator, and the conditional PatchGAN."""
+
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
 
-from networks.blocks import group_norm
+from networks.blocks import group_norm, pad_to_size
+from networks.config import require_positive
 from networks.hub import PretrainedModel
 from networks.init import initialize
 
 _LEAK = 0.2
 _WIDEST = 8  # the channels stop doubling at this multiple of the first layer's
+
+Logits = Tensor | list[Tensor]
+Features = list[Tensor] | list[list[Tensor]]
+
+
+class ConditionalDiscriminator(Protocol):
+    """The contract of a discriminator, which is an `nn.Module` besides.
+
+    It judges a change map together with the two images it belongs to. One that can say how it came to its
+    judgement also takes `return_features=True`, as `Discriminator` does.
+    """
+
+    def forward(self, baseline: Tensor, followup: Tensor, change: Tensor, /) -> Logits:
+        """`[B, C, H, W]` twice and `[B, 1, H, W]` to logits, positive for real.
+
+        `[B, 1, h, w]` of any size, or a list of them, one for each scale.
+        """
 
 
 class _PatchDiscriminator(nn.Module):
@@ -53,9 +73,7 @@ class Discriminator(PretrainedModel):
 
     Args:
         in_channels: channels of all images together: baseline, followup and change map.
-        base_channels: channels of the first layer; doubled by each following one, up to eightfold.
-        num_layers: layers of stride 2; each doubles the patch (70 pixels at 3).
-        num_scales: discriminators, each on an image of half the size of the one before.
+        base_channels, num_layers, num_scales: see `DiscriminatorConfig`.
         spectral_norm: hold each layer's largest singular value at 1; without it, GroupNorm in between.
 
     Raises:
@@ -71,15 +89,9 @@ class Discriminator(PretrainedModel):
         spectral_norm: bool = True,
     ) -> None:
         super().__init__()
-        counts = {
-            "in_channels": in_channels,
-            "base_channels": base_channels,
-            "num_layers": num_layers,
-            "num_scales": num_scales,
-        }
-        for name, count in counts.items():
-            if count < 1:
-                raise ValueError(f"{name}={count} is not a positive number")
+        require_positive(
+            in_channels=in_channels, base_channels=base_channels, num_layers=num_layers, num_scales=num_scales
+        )
         self.in_channels = in_channels
         # After the halvings, the two layers of stride 1 take a pixel each and must leave one.
         self.min_size = 3 * 2 ** (num_layers + num_scales - 1)
@@ -88,9 +100,7 @@ class Discriminator(PretrainedModel):
             for _ in range(num_scales)
         )
 
-    def forward(
-        self, *images: Tensor, return_features: bool = False
-    ) -> Tensor | list[Tensor] | tuple[Tensor, list[Tensor]] | tuple[list[Tensor], list[list[Tensor]]]:
+    def forward(self, *images: Tensor, return_features: bool = False) -> Logits | tuple[Logits, Features]:
         """Logits, positive for real.
 
         Args:
@@ -109,7 +119,7 @@ class Discriminator(PretrainedModel):
             raise ValueError(
                 f"the images have {x.shape[1]} channels together, not in_channels={self.in_channels}"
             )
-        x = _pad_to_size(x, self.min_size)
+        x = pad_to_size(x, self.min_size, self.min_size)
         judged = []
         for index, scale in enumerate(self.scales):
             if index:
@@ -119,9 +129,3 @@ class Discriminator(PretrainedModel):
         if len(judged) == 1:
             return (logits[0], features[0]) if return_features else logits[0]
         return (logits, features) if return_features else logits
-
-
-def _pad_to_size(image: Tensor, size: int) -> Tensor:
-    """Repeat the last row and column until both sides are at least `size`."""
-    right, bottom = (max(0, size - side) for side in (image.shape[-1], image.shape[-2]))
-    return F.pad(image, (0, right, 0, bottom), mode="replicate") if right or bottom else image

@@ -8,23 +8,7 @@ from data.config import AugmentConfig, DataConfig
 from gan.run.options import Preset, Schedule, StageConfig
 from losses.config import LossConfig, LossWeights
 from networks.config import PRESETS as NETWORKS
-
-
-@dataclass(kw_only=True)
-class DiscriminatorConfig:
-    """The conditional PatchGAN. Source: Isola et al., CVPR 2017, section 3.2."""
-
-    base_channels: int = 64
-    """Channels of the first layer; they double layer by layer, up to eight times."""
-    num_layers: int = 3
-    """Layers of stride two: 3 gives the 70x70 PatchGAN, 2 gives 34x34, 1 gives 16x16."""
-    num_scales: int = 1
-    """Discriminators on ever coarser images (Wang et al., CVPR 2018, section 3.2)."""
-    spectral_norm: bool = True
-    """Bound each layer's Lipschitz constant (Miyato et al., ICLR 2018)."""
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "base_channels", "num_layers", "num_scales")
+from networks.config import DiscriminatorConfig
 
 
 @dataclass(kw_only=True)

@@ -1,5 +1,6 @@
 """Network sizes: presets, validation, and no torch."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from networks.config import PRESETS, NetworkConfig
+from networks.config import PRESETS, DiscriminatorConfig, NetworkConfig
 
 
 @pytest.mark.parametrize("module", ["networks", "networks.config", "networks.constants"])
@@ -50,3 +51,17 @@ def test_impossible_sizes_are_named(option: str, value: Any, complaint: str) -> 
     with pytest.raises(ValueError, match=complaint) as error:
         NetworkConfig(**{option: value})
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("option", ["base_channels", "num_layers", "num_scales"])
+def test_a_discriminator_needs_positive_counts(option: str) -> None:
+    with pytest.raises(ValueError, match=f"{option}=0 is not a positive number"):
+        DiscriminatorConfig(**{option: 0})
+
+
+def test_the_discriminators_options_are_its_arguments_with_their_defaults() -> None:
+    from networks import Discriminator
+
+    parameters = inspect.signature(Discriminator).parameters
+    options = {name: parameter.default for name, parameter in parameters.items() if name != "in_channels"}
+    assert options == asdict(DiscriminatorConfig())
