@@ -1,6 +1,7 @@
 from .blocks import ChannelExpansionBlock as ChannelExpansionBlock
 from .blocks import ChannelExpansionLayer as ChannelExpansionLayer
 from .blocks import DecoderBlock as DecoderBlock
+from .bottleneck import BottleneckEncoder as BottleneckEncoder
 from .classification import ClassificationModel as ClassificationModel
 from .config import PRESETS as PRESETS
 from .config import DiscriminatorConfig as DiscriminatorConfig
@@ -14,13 +15,13 @@ from .constants import INIT_STD as INIT_STD
 from .constants import INIT_WEIGHTS as INIT_WEIGHTS
 from .constants import INTER_CHANNELS as INTER_CHANNELS
 from .constants import PATCHES_NUM as PATCHES_NUM
+from .contrastive import ContrastiveEncoder as ContrastiveEncoder
 from .discriminator import ConditionalDiscriminator as ConditionalDiscriminator
 from .discriminator import Discriminator as Discriminator
 from .efficientnet import EfficientNetMiniEncoder as EfficientNetMiniEncoder
-from .encoders import BottleneckEncoder as BottleneckEncoder
-from .encoders import ContrastiveEncoder as ContrastiveEncoder
-from .init import freeze as freeze
-from .init import unfreeze as unfreeze
+from .encoder import Encoder as Encoder
+from .encoder import perceptual_features as perceptual_features
+from .hub import PretrainedModel as PretrainedModel
 from .longitudinal import LongitudinalMIMModel as LongitudinalMIMModel
 from .longitudinal import LongitudinalMIMModelBig as LongitudinalMIMModelBig
 from .pretrained import load_imagenet_weights as load_imagenet_weights

@@ -1,10 +1,11 @@
 """Multi-label classification of one radiograph."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from networks.config import NetworkConfig
-from networks.encoders import BottleneckEncoder, EncoderModel
-from networks.heads import check_images
+from networks.config import NetworkConfig, require_positive
+from networks.encoder import Encoder, EncoderModel
 from networks.init import initialize
 
 
@@ -12,27 +13,32 @@ class ClassificationModel(EncoderModel):
     """Encoder, mean over the image, linear layer: `[B, C, H, W] -> [B, labels_num]` logits.
 
     Args:
-        in_channels: channels of an image.
+        in_channels, config, encoder: see `EncoderModel`.
         labels_num: labels, each present or absent on its own.
-        config: widths and depths; the reference model by default.
+        labels: their names, in the order of the logits; saved with the model.
 
     Raises:
-        ValueError: `labels_num` is not positive.
+        ValueError: `labels_num` is not positive, or `labels` are not as many different names.
     """
 
     def __init__(
-        self, in_channels: int = 1, labels_num: int = 14, config: NetworkConfig | None = None
+        self,
+        in_channels: int = 1,
+        labels_num: int = 14,
+        config: NetworkConfig | None = None,
+        *,
+        labels: Sequence[str] | None = None,
+        encoder: Encoder | None = None,
     ) -> None:
-        super().__init__()
-        if labels_num < 1:
-            raise ValueError(f"labels_num={labels_num} is not a positive number")
-        self.in_channels = in_channels
-        self.encoder = BottleneckEncoder(config, in_channels)
+        require_positive(labels_num=labels_num)
+        if labels is not None and not len(labels) == len(set(labels)) == labels_num:
+            raise ValueError(f"labels={list(labels)} are not labels_num={labels_num} different names")
+        super().__init__(in_channels, config, encoder)
+        self.labels = None if labels is None else tuple(labels)
         self.head = nn.Linear(self.encoder.out_channels, labels_num)
         initialize(self.head)
 
     def forward(self, image: Tensor) -> Tensor:
         """`[B, C, H, W] in [0, 1] -> [B, labels_num]` logits; sigmoid gives probabilities."""
-        check_images(image, in_channels=self.in_channels)
-        logits: Tensor = self.head(self.encoder(image).mean(dim=(-2, -1)))
+        logits: Tensor = self.head(self.features(image)[-1].mean(dim=(-2, -1)))
         return logits

@@ -1,18 +1,22 @@
-"""Saving to and loading from a folder, shared by every model."""
+"""Saving to and loading from a folder or the hub: huggingface_hub's mixin, and what it leaves open."""
 
 import inspect
 import json
 import re
-from dataclasses import asdict, is_dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
+from pkgutil import resolve_name
+from textwrap import shorten
 from typing import Any, Self
 
-import torch
-from huggingface_hub import PyTorchModelHubMixin
+from huggingface_hub import PyTorchModelHubMixin, snapshot_download
 from huggingface_hub.constants import CONFIG_NAME, SAFETENSORS_SINGLE_FILE
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
+
+from networks.config import NetworkConfig
 
 _MODEL_CARD = """---
 {{ card_data }}
@@ -21,96 +25,118 @@ A radiograph change network: `config.json` holds its constructor arguments, `mod
 Load it with `from_pretrained` of the class in `networks` that saved it.
 """
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_OPTIONS = {"revision", "cache_dir", "force_download", "local_files_only", "token"}
+_CLASS = "class"  # a keyword of Python, so no argument has this name
 
 
 class PretrainedModel(nn.Module, PyTorchModelHubMixin, model_card_template=_MODEL_CARD):
-    """A module with `save_pretrained(folder)` and `from_pretrained(folder or hub id)`.
+    """A module with `save_pretrained(folder)`, `push_to_hub(id)` and `from_pretrained(folder or id)`.
 
-    The constructor arguments are kept by name and written to `config.json`. (The mixin by itself keeps
-    only the fields of a dataclass passed as `config` and loses every other argument.)
+    `config.json` holds its constructor arguments by name: JSON values, a `NetworkConfig` named `config`, and
+    modules, by class and constructor arguments in their turn. A module that is no `PretrainedModel` is built
+    again without arguments.
     """
 
     _arguments: dict[str, Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Remember the constructor arguments for `save_pretrained`."""
-        instance = super().__new__(cls, *args, **kwargs)
-        bound = inspect.signature(cls.__init__).bind(instance, *args, **kwargs)
+        """Remember the arguments: beside a dataclass named `config`, the mixin would forget all others."""
+        instance = super().__new__(cls)
+        # Partially, since copying and unpickling call this without arguments.
+        bound = inspect.signature(cls.__init__).bind_partial(instance, *args, **kwargs)
         bound.apply_defaults()
-        arguments = dict(list(bound.arguments.items())[1:])
-        # Past nn.Module.__setattr__, which is not usable before nn.Module.__init__ has run.
-        instance.__dict__["_arguments"] = arguments
+        instance._arguments = dict(list(bound.arguments.items())[1:])
         return instance
 
     def hub_config(self) -> dict[str, Any]:
         """The constructor arguments that build this model again, ready for JSON."""
-        arguments = dict(self._arguments)
+        arguments = {name: _describe(value) for name, value in self._arguments.items()}
         if "config" in arguments:  # as it is now: loading ImageNet weights changes the norm
-            arguments["config"] = self.config
-        return {name: asdict(value) if is_dataclass(value) else value for name, value in arguments.items()}  # type: ignore[arg-type]
+            arguments["config"] = _describe(self.config)
+        return arguments
 
     def _save_pretrained(self, save_directory: Path) -> None:
         super()._save_pretrained(save_directory)
-        text = json.dumps(self.hub_config(), indent=2)
-        (save_directory / CONFIG_NAME).write_text(text + "\n")
+        self._hub_mixin_config = self.hub_config()  # the mixin writes it next
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **kwargs: Any) -> Self:
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *,
+        map_location: str = "cpu",
+        trust_remote_code: bool = False,
+        **kwargs: Any,
+    ) -> Self:
         """Load a model saved with `save_pretrained`, in evaluation mode, every tensor strictly.
+
+        The mixin's own version passes over keys it does not know, builds no modules, and prints.
 
         Args:
             pretrained_model_name_or_path: a folder with `config.json` and `model.safetensors`, or a hub
                 id (`owner/name`), which is downloaded.
-            kwargs: constructor arguments that replace the saved ones; `map_location` for the device.
+            map_location: the device.
+            trust_remote_code: import the class of an `encoder` that is not of `networks`.
+            kwargs: constructor arguments that replace the saved ones; the mixin's options for the hub.
 
         Raises:
-            ValueError: no such folder, files missing in it, or the weights of another network.
+            ValueError: no such folder, files missing or broken, a class not to be imported, arguments that
+                the class does not take, or the weights of another network.
         """
         folder = Path(pretrained_model_name_or_path)
-        if folder.is_dir():
-            missing = [
-                name for name in (CONFIG_NAME, SAFETENSORS_SINGLE_FILE) if not (folder / name).is_file()
-            ]
-            if missing:
-                raise ValueError(f"{folder}: not a saved {cls.__name__}, lacks {' and '.join(missing)}")
-        elif isinstance(pretrained_model_name_or_path, Path) or not _HUB_ID.fullmatch(str(folder)):
-            raise ValueError(f"{folder}: no such folder; give one written by {cls.__name__}.save_pretrained")
-        return super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, map_location: str = "cpu", **kwargs: Any) -> Self:
-        if not Path(model_id).is_dir():
-            return super()._from_pretrained(
-                model_id=model_id, map_location=map_location, **{"strict": True} | kwargs
-            )
-        # Not the mixin's own branch for folders, which prints to stdout and reports mismatches in many lines.
-        for hub_option in ("revision", "cache_dir", "force_download", "local_files_only", "token", "strict"):
-            kwargs.pop(hub_option, None)
-        model = cls(**kwargs).to(map_location)
-        weights = Path(model_id) / SAFETENSORS_SINGLE_FILE
+        if not folder.is_dir():
+            if isinstance(pretrained_model_name_or_path, Path) or not _HUB_ID.fullmatch(str(folder)):
+                raise ValueError(f"{folder}: no such folder; give one written by save_pretrained")
+            hub = {name: kwargs.pop(name) for name in _HUB_OPTIONS & kwargs.keys()}
+            files = [CONFIG_NAME, SAFETENSORS_SINGLE_FILE]
+            folder = Path(snapshot_download(str(folder), allow_patterns=files, **hub))
+        config, weights = folder / CONFIG_NAME, folder / SAFETENSORS_SINGLE_FILE
+        if missing := [file.name for file in (config, weights) if not file.is_file()]:
+            raise ValueError(f"{folder}: not a saved {cls.__name__}, lacks {' and '.join(missing)}")
         try:
-            state = load_file(weights, device=str(map_location))
-        except SafetensorError as error:
-            raise ValueError(f"{weights}: not a safetensors file ({error})") from error
-        load_strictly(model, state, source=str(weights))
-        return model.eval()
+            arguments = dict(json.loads(config.read_text())) | kwargs
+            model: Any = _rebuild(cls, arguments, trust=trust_remote_code).to(map_location)
+        except (AttributeError, ImportError, TypeError, ValueError) as error:
+            raise ValueError(f"{config}: {error}") from error
+        with mismatch_named(model, weights):
+            return cls._load_as_safetensor(model, str(weights), map_location, strict=True)
 
 
-def load_strictly(module: nn.Module, state: dict[str, torch.Tensor], *, source: str) -> None:
-    """Copy every tensor of `state` into `module`.
+def _describe(argument: Any) -> Any:
+    """A constructor argument, ready for JSON; a class as `pkg.mod:Class`, one of ours as `networks:Class`."""
+    if isinstance(argument, nn.Module):
+        kind = type(argument)
+        module = "networks" if kind.__module__.startswith("networks.") else kind.__module__
+        arguments = argument.hub_config() if isinstance(argument, PretrainedModel) else {}
+        return {_CLASS: f"{module}:{kind.__qualname__}", **arguments}
+    return asdict(argument) if isinstance(argument, NetworkConfig) else argument
 
-    Raises:
-        ValueError: names or shapes differ; one line that counts them and names the first.
-    """
-    own = module.state_dict()
-    wrong = {
-        "missing": sorted(own.keys() - state.keys()),
-        "unexpected": sorted(state.keys() - own.keys()),
-        "of another shape": sorted(
-            name for name in own.keys() & state.keys() if own[name].shape != state[name].shape
-        ),
-    }
-    if any(wrong.values()):
-        counts = ", ".join(f"{len(names)} {kind} ({names[0]})" for kind, names in wrong.items() if names)
-        raise ValueError(f"{source}: not the weights of this {type(module).__name__}: tensors {counts}")
-    module.load_state_dict(state)
+
+def _rebuild(kind: type[nn.Module], arguments: dict[str, Any], *, trust: bool) -> nn.Module:
+    """A module of this class, without its weights, from what `hub_config` wrote."""
+    for name, value in arguments.items():
+        if isinstance(value, dict) and _CLASS in value:
+            arguments[name] = _rebuild(_find_class(value.pop(_CLASS), trust=trust), value, trust=trust)
+        elif isinstance(value, dict) and name == "config":
+            arguments[name] = NetworkConfig(**value)
+    return kind(**arguments)
+
+
+def _find_class(name: str, *, trust: bool) -> type[nn.Module]:
+    """The class of this name; without `trust`, only one that `networks` exports."""
+    if not (trust or name.startswith("networks:")):
+        raise ValueError(f"{name} is not of networks; if you trust its code, add trust_remote_code=True")
+    kind = resolve_name(name)
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise ValueError(f"{name} is not a torch.nn.Module class")
+    return kind
+
+
+@contextmanager
+def mismatch_named(module: nn.Module, source: object) -> Iterator[None]:
+    """Turn the many lines in which torch says that weights do not fit `module` into a one-line ValueError."""
+    try:
+        yield
+    except (RuntimeError, SafetensorError) as error:
+        reason = shorten(str(error), width=300)
+        raise ValueError(f"{source}: not the weights of this {type(module).__name__} ({reason})") from error

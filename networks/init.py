@@ -1,4 +1,4 @@
-"""Weight initialisation, and freezing."""
+"""Weight initialisation."""
 
 import torch
 from torch import nn
@@ -38,16 +38,3 @@ def _initialize_layer(layer: nn.Module) -> None:
 def embedding(*shape: int) -> nn.Parameter:
     """A learnable embedding of the given shape, truncated normal of `INIT_STD`."""
     return nn.Parameter(nn.init.trunc_normal_(torch.empty(*shape), std=constants.INIT_STD))
-
-
-def freeze(module: nn.Module) -> nn.Module:
-    """Stop training `module`: no gradients, evaluation mode; returns it.
-
-    `train()` on a parent puts it back in training mode (dropout, batch statistics): freeze after it.
-    """
-    return module.requires_grad_(False).eval()
-
-
-def unfreeze(module: nn.Module) -> nn.Module:
-    """Train `module` again: gradients and training mode; returns it."""
-    return module.requires_grad_(True).train()

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from networks.blocks import ConvNormAct, Decoder, DifferenceFusion, ResidualBlock, run
 from networks.config import NetworkConfig
-from networks.encoders import BottleneckEncoder, EncoderModel
-from networks.heads import Change, change_head, check_images
+from networks.encoder import Encoder, EncoderModel
+from networks.heads import Change, change_head
 from networks.init import initialize
 
 
@@ -25,76 +25,38 @@ class _SkipFusion(nn.Module):
         )
         initialize(self)
 
-    def forward(self, baseline: Sequence[Tensor], followup: Sequence[Tensor]) -> list[Tensor]:
-        return [
-            fuse(torch.cat([before, after], dim=1))
-            for fuse, before, after in zip(self.scales, baseline, followup, strict=True)
-        ]
+    def forward(self, skips: Sequence[Tensor]) -> list[Tensor]:
+        """The skips of the baselines, then of the followups, `[2 B, C, h, w]`, to `[B, C, h, w]`."""
+        return [fuse(torch.cat(both.chunk(2), dim=1)) for fuse, both in zip(self.scales, skips, strict=False)]
 
 
 class LongitudinalMIMModel(EncoderModel):
     """Shared encoder, difference fusion, decoder without skips: two images to a change map.
 
     Args:
-        in_channels: channels of each image.
-        config: widths and depths; the reference model by default.
+        in_channels, config, encoder: see `EncoderModel`.
         change: "magnitude" for a map in `[0, 1]` (sigmoid), "signed" for `[-1, 1]` (tanh).
 
     Raises:
         ValueError: `change` is neither.
     """
 
-    def __init__(
-        self, in_channels: int = 1, config: NetworkConfig | None = None, change: Change = "magnitude"
-    ) -> None:
-        super().__init__()
-        config = config or NetworkConfig()
-        self.in_channels = in_channels
-        self.encoder = BottleneckEncoder(config, in_channels)
-        width = self.encoder.out_channels
-        self.fusion = DifferenceFusion(width, norm_groups=config.norm_groups)
-        self.decoder = Decoder(width, config.decoder_channels, norm_groups=config.norm_groups)
-        self.head = change_head(config.decoder_channels[-1], change)
-
-    def forward(self, baseline: Tensor, followup: Tensor) -> Tensor:
-        """`[B, C, H, W], [B, C, H, W] in [0, 1] -> [B, 1, H, W]`, in the followup's geometry.
-
-        Raises:
-            ValueError: the images are not `[B, C, H, W]` of one shape.
-        """
-        check_images(baseline, followup, in_channels=self.in_channels)
-        height, width = followup.shape[-2:]
-        both = self.encoder(torch.cat([baseline, followup]))
-        change_map: Tensor = self.head(self.decoder(self.fusion(*both.chunk(2))))
-        return change_map[..., :height, :width]
-
-
-class LongitudinalMIMModelBig(EncoderModel):
-    """Shared encoder, difference fusion, residual blocks, U-Net decoder: two images to a change map.
-
-    The decoder's skips come from both images, fused at every scale.
-
-    Args:
-        in_channels: channels of each image.
-        config: widths and depths; the reference model by default.
-        change: "magnitude" for a map in `[0, 1]` (sigmoid), "signed" for `[-1, 1]` (tanh).
-
-    Raises:
-        ValueError: `change` is neither.
-    """
+    _big = False
 
     def __init__(
-        self, in_channels: int = 1, config: NetworkConfig | None = None, change: Change = "magnitude"
+        self,
+        in_channels: int = 1,
+        config: NetworkConfig | None = None,
+        change: Change = "magnitude",
+        *,
+        encoder: Encoder | None = None,
     ) -> None:
-        super().__init__()
-        config = config or NetworkConfig()
-        self.in_channels = in_channels
-        self.encoder = BottleneckEncoder(config, in_channels)
-        width, skips, groups = self.encoder.out_channels, self.encoder.skip_channels, config.norm_groups
+        super().__init__(in_channels, config, encoder)
+        config, width, groups = self.config, self.encoder.out_channels, self.config.norm_groups
+        blocks = range(config.residual_blocks if self._big else 0)
+        skips = self.encoder.skip_channels if self._big else ()
         self.fusion = DifferenceFusion(width, norm_groups=groups)
-        self.residual = nn.ModuleList(
-            ResidualBlock(width, norm_groups=groups) for _ in range(config.residual_blocks)
-        )
+        self.residual = nn.ModuleList(ResidualBlock(width, norm_groups=groups) for _ in blocks)
         self.skip_fusion = _SkipFusion(skips, norm_groups=groups)
         self.decoder = Decoder(width, config.decoder_channels, skips, norm_groups=groups)
         self.head = change_head(config.decoder_channels[-1], change)
@@ -105,13 +67,19 @@ class LongitudinalMIMModelBig(EncoderModel):
         Raises:
             ValueError: the images are not `[B, C, H, W]` of one shape.
         """
-        check_images(baseline, followup, in_channels=self.in_channels)
         height, width = followup.shape[-2:]
-        features = self.encoder.forward_features(torch.cat([baseline, followup]))
-        baseline_features, followup_features = zip(*(both.chunk(2) for both in features), strict=True)
-        x = self.fusion(baseline_features[-1], followup_features[-1])
+        *both_skips, both = self.features(baseline, followup)
+        x = self.fusion(*both.chunk(2))
         for block in self.residual:
             x = run(block, x, recompute=self.config.checkpoint_activations)
-        skips = self.skip_fusion(baseline_features[:-1], followup_features[:-1])
-        change_map: Tensor = self.head(self.decoder(x, skips))
+        change_map: Tensor = self.head(self.decoder(x, self.skip_fusion(both_skips)))
         return change_map[..., :height, :width]
+
+
+class LongitudinalMIMModelBig(LongitudinalMIMModel):
+    """`LongitudinalMIMModel` with residual blocks after the fusion and the skips of a U-Net.
+
+    The skips come from both images, fused at every scale. Arguments as above.
+    """
+
+    _big = True

@@ -2,16 +2,15 @@
 
 import math
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import nn
 from transformers import EfficientNetModel, PreTrainedModel, ViTModel
 
+from networks.bottleneck import BottleneckEncoder
 from networks.efficientnet import set_norm
-from networks.encoders import BottleneckEncoder
-from networks.hub import load_strictly
+from networks.hub import mismatch_named
 from networks.transformer import position_grid
 
 
@@ -67,16 +66,20 @@ def _load_efficientnet(encoder: BottleneckEncoder, source: EfficientNetModel, na
     blocks = deepcopy(encoder.efficientnet.blocks)
     set_norm(blocks, "batch")
     chosen = nn.ModuleList(source.encoder.blocks[index] for index in block_idxs)
-    load_strictly(blocks, chosen.state_dict(), source=name)
+    with mismatch_named(blocks, name):
+        blocks.load_state_dict(chosen.state_dict())
     encoder.efficientnet.blocks = blocks
-    encoder.config = replace(encoder.config, norm="batch")
+    encoder.config.norm = "batch"
 
 
 @torch.no_grad()
 def _load_vit(encoder: BottleneckEncoder, source: ViTModel, name: str) -> None:
     branch = encoder.bottleneck.transformer
-    load_strictly(branch.layers, source.layers.state_dict(), source=name)
-    load_strictly(branch.layernorm, source.layernorm.state_dict(), source=name)
+    layers, layernorm = deepcopy(branch.layers), deepcopy(branch.layernorm)
+    with mismatch_named(branch, name):
+        layers.load_state_dict(source.layers.state_dict())
+        layernorm.load_state_dict(source.layernorm.state_dict())
+    branch.layers, branch.layernorm = layers, layernorm
     patches = source.embeddings.position_embeddings[:, 1:]  # the first belongs to the class token
     side = math.isqrt(branch.embeddings.positions.shape[1])
     branch.embeddings.positions.copy_(position_grid(patches, side, side).flatten(2).transpose(1, 2))

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from networks.blocks import Decoder
-from networks.config import NetworkConfig
-from networks.encoders import BottleneckEncoder, EncoderModel
+from networks.config import NetworkConfig, require_positive
+from networks.encoder import Encoder, EncoderModel
 from networks.heads import MapHead, check_images
 from networks.init import embedding
 
@@ -21,8 +21,7 @@ class MaskedReconstructionModel(EncoderModel):
     Source: Xie et al., "SimMIM", 2022, section 3.1, with the token in image space.
 
     Args:
-        in_channels: channels of an image.
-        config: widths and depths; the reference model by default.
+        in_channels, config, encoder: see `EncoderModel`.
         patch_size: side in pixels of the mask token.
 
     Raises:
@@ -30,22 +29,21 @@ class MaskedReconstructionModel(EncoderModel):
     """
 
     def __init__(
-        self, in_channels: int = 1, config: NetworkConfig | None = None, patch_size: int = 32
+        self,
+        in_channels: int = 1,
+        config: NetworkConfig | None = None,
+        patch_size: int = 32,
+        *,
+        encoder: Encoder | None = None,
     ) -> None:
-        super().__init__()
-        if patch_size < 1:
-            raise ValueError(f"patch_size={patch_size} is not a positive number")
-        config = config or NetworkConfig()
-        self.in_channels = in_channels
-        self.mask_token = embedding(1, in_channels, patch_size, patch_size)
-        self.encoder = BottleneckEncoder(config, in_channels)
-        self.decoder = Decoder(
-            self.encoder.out_channels,
-            config.decoder_channels,
-            self.encoder.skip_channels,
-            norm_groups=config.norm_groups,
-        )
-        self.head = MapHead(config.decoder_channels[-1], in_channels, nn.Sigmoid())
+        require_positive(patch_size=patch_size)
+        mask_token = embedding(1, in_channels, patch_size, patch_size)
+        super().__init__(in_channels, config, encoder)
+        self.mask_token = mask_token
+        channels, groups = self.config.decoder_channels, self.config.norm_groups
+        width, skips = self.encoder.out_channels, self.encoder.skip_channels
+        self.decoder = Decoder(width, channels, skips, norm_groups=groups)
+        self.head = MapHead(channels[-1], in_channels, nn.Sigmoid())
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """Reconstruct an image, of which `mask` hides a part.
@@ -63,7 +61,7 @@ class MaskedReconstructionModel(EncoderModel):
         check_images(image, in_channels=self.in_channels)
         height, width = image.shape[-2:]
         visible = image if mask is None else self.hide(image, mask)
-        *skips, bottleneck = self.encoder.forward_features(visible)
+        *skips, bottleneck = self.features(visible)
         reconstruction: Tensor = self.head(self.decoder(bottleneck, skips))
         return reconstruction[..., :height, :width]
 

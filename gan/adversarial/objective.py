@@ -15,6 +15,7 @@ from data.base.errors import UserError, first_line
 from gan.adversarial.options import AdversarialConfig
 from gan.run.plugins import import_object, parse_weighted
 from losses import ADVERSARIAL, PIXEL_LOSSES, AdversarialLoss, PerceptualLoss, PixelLoss, VGGFeatures
+from networks import perceptual_features
 
 Encoder = Any
 PairTerm = Callable[[PairBatch, Tensor], Tensor]
@@ -53,7 +54,7 @@ def perceptual_term(config: AdversarialConfig, encoder: Encoder, device: torch.d
                 "--pretrained none leaves the perceptual term without features: add --weights.perceptual 0, "
                 "or --loss.perceptual vgg16 --loss.perceptual-weights FILE"
             )
-        loss = PerceptualLoss(encoder.convolutional_features, signed=signed)
+        loss = PerceptualLoss(perceptual_features(encoder), signed=signed)
     else:
         weights = config.loss.perceptual_weights
         assert weights is not None  # LossConfig refuses VGG without weights

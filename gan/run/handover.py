@@ -17,6 +17,7 @@ from data.config import Change, DataConfig, Framing, Intensity
 from gan.run.directory import RunDir
 from gan.run.loaders import Split
 from gan.run.plugins import network_class
+from networks import PretrainedModel
 
 _WEIGHTS = "model.safetensors"
 _PREPROCESSING = "preprocessing.json"
@@ -72,7 +73,9 @@ def load_network(folder: Path) -> tuple[nn.Module, Preprocessing]:
         preprocessing = Preprocessing(**json.loads((folder / _PREPROCESSING).read_text()))
         cls = network_class(preprocessing.network, str(folder))
         if hasattr(cls, "from_pretrained"):
-            return cls.from_pretrained(folder).eval(), preprocessing
+            # Its encoder may be a class of the user's own, as it may be itself.
+            trust = {"trust_remote_code": True} if issubclass(cls, PretrainedModel) else {}
+            return cls.from_pretrained(folder, **trust).eval(), preprocessing
         model = cls()
         load_model(model, folder / _WEIGHTS, strict=True)
     except UserError:

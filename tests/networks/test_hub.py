@@ -1,18 +1,24 @@
 """Folders written by save_pretrained: every argument survives, mistakes are named."""
 
 import copy
+import functools
 import json
+import types
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from networks import (
     PRESETS,
     BottleneckEncoder,
     ClassificationModel,
     Discriminator,
+    LongitudinalMIMModel,
     LongitudinalMIMModelBig,
     MaskedReconstructionModel,
 )
@@ -82,13 +88,108 @@ def test_weights_of_another_width_are_refused_in_one_line(tmp_path: Path) -> Non
 
 
 def test_weights_of_another_class_are_refused(tmp_path: Path) -> None:
-    MaskedReconstructionModel(config=TINY).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"missing .* unexpected"):
+    LongitudinalMIMModel(config=TINY).save_pretrained(tmp_path)  # of the same arguments
+    with pytest.raises(
+        ValueError, match=r"not the weights of this LongitudinalMIMModelBig .*size mismatch"
+    ) as error:
         LongitudinalMIMModelBig.from_pretrained(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_tensor_too_few_or_too_many_is_named(tmp_path: Path) -> None:
+    Discriminator(base_channels=4).save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["surplus"] = weights.pop("scales.0.head.bias")
+    save_file(weights, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"Missing .*scales.0.head.bias.* Unexpected .*surplus") as error:
+        Discriminator.from_pretrained(tmp_path)
+    assert "\n" not in str(error.value)
 
 
 def test_broken_weights_are_named(tmp_path: Path) -> None:
     BottleneckEncoder(TINY).save_pretrained(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(ValueError, match=r"model\.safetensors: not a safetensors file"):
+    with pytest.raises(ValueError, match=r"model\.safetensors: not the weights of this BottleneckEncoder"):
         BottleneckEncoder.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "3", "[1]"])
+def test_a_broken_config_is_named(text: str, tmp_path: Path) -> None:
+    BottleneckEncoder(TINY).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config\.json: ") as error:
+        BottleneckEncoder.from_pretrained(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "config.json"
+    written = json.loads(path.read_text())
+    change(written)
+    path.write_text(json.dumps(written))
+
+
+@pytest.mark.parametrize("part", [[], ["config"]], ids=["argument", "config"])
+def test_keys_that_nothing_knows_are_refused(part: list[str], tmp_path: Path) -> None:
+    LongitudinalMIMModel(config=TINY).save_pretrained(tmp_path)
+    edit(tmp_path, lambda written: functools.reduce(dict.get, part, written).update(colour=1))
+    with pytest.raises(ValueError, match=r"config\.json: .*unexpected keyword argument 'colour'") as error:
+        LongitudinalMIMModel.from_pretrained(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_an_impossible_size_is_named_with_its_file(tmp_path: Path) -> None:
+    BottleneckEncoder(TINY).save_pretrained(tmp_path)
+    edit(tmp_path, lambda written: written["config"].update(attention_heads=5))
+    with pytest.raises(ValueError, match=r"config\.json: attention_heads=5 does not divide"):
+        BottleneckEncoder.from_pretrained(tmp_path)
+
+
+def test_a_folder_of_before_there_were_other_encoders_loads(tmp_path: Path) -> None:
+    model = ClassificationModel(labels_num=2, config=TINY)
+    model.save_pretrained(tmp_path)
+    edit(tmp_path, lambda written: [written.pop(name) for name in ("encoder", "labels")])
+    loaded = ClassificationModel.from_pretrained(tmp_path)
+    assert all(torch.equal(tensor, loaded.state_dict()[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_classifier_knows_its_labels(tmp_path: Path) -> None:
+    ClassificationModel(labels_num=2, config=TINY, labels=("effusion", "device")).save_pretrained(tmp_path)
+    assert ClassificationModel.from_pretrained(tmp_path).labels == ("effusion", "device")
+    with pytest.raises(ValueError, match=r"labels=\['a', 'a'\] are not labels_num=2 different names"):
+        ClassificationModel(labels_num=2, config=TINY, labels=["a", "a"])
+    with pytest.raises(ValueError, match=r"labels=\['a'\] are not labels_num=14 different names"):
+        ClassificationModel(config=TINY, labels=["a"])
+
+
+def test_nothing_of_the_mixin_is_lost_on_the_way_to_the_hub(monkeypatch) -> None:
+    """`push_to_hub` saves into a folder of its own; what it would upload is a saved model."""
+    saved: dict[str, Any] = {}
+
+    class Api:
+        def __init__(self, **_: Any) -> None: ...
+
+        def create_repo(self, repo_id: str, **_: Any) -> Any:
+            return types.SimpleNamespace(repo_id=repo_id)
+
+        def upload_folder(self, *, folder_path: Path, **_: Any) -> str:
+            saved["config"] = BottleneckEncoder.from_pretrained(folder_path).config
+            return "done"
+
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
+    assert BottleneckEncoder(TINY).push_to_hub("owner/name") == "done"
+    assert saved["config"] == TINY
+
+
+def test_a_hub_id_is_downloaded_with_the_options_for_the_hub(tmp_path: Path, monkeypatch) -> None:
+    BottleneckEncoder(TINY).save_pretrained(tmp_path)
+    asked: list[tuple[Any, Any]] = []
+
+    def download(repo_id: str, **options: Any) -> str:
+        asked.append((repo_id, options))
+        return str(tmp_path)
+
+    monkeypatch.setattr("networks.hub.snapshot_download", download)
+    assert BottleneckEncoder.from_pretrained("owner/name", revision="v1").config == TINY
+    files = ["config.json", "model.safetensors"]
+    assert asked == [("owner/name", {"revision": "v1", "allow_patterns": files})]

@@ -1,4 +1,4 @@
-"""Initialisation, its switch, and freezing."""
+"""Initialisation, its switch, and a frozen encoder."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import networks
-from networks import PRESETS, BottleneckEncoder, LongitudinalMIMModelBig, freeze, unfreeze
+from networks import PRESETS, BottleneckEncoder, LongitudinalMIMModelBig
 
 TINY = PRESETS["tiny"]
 
@@ -45,17 +45,16 @@ def test_switch_keeps_the_defaults_of_the_layers(monkeypatch) -> None:
     assert model.head.pointwise.bias.item() > -1
 
 
-def test_freezing_stops_gradients_and_dropout_and_comes_back(model: LongitudinalMIMModelBig) -> None:
-    assert freeze(model.encoder) is model.encoder
+def test_a_frozen_encoder_gets_no_gradients_and_passes_them_on(model: LongitudinalMIMModelBig) -> None:
+    for parameter in model.encoder.parameters():
+        parameter.requires_grad = False
     model(*torch.rand(2, 1, 1, 64, 64)).mean().backward()
     frozen = {name for name, p in model.named_parameters() if p.grad is None}
     assert frozen == {name for name, _ in model.named_parameters() if name.startswith("encoder.")}
-    assert not model.encoder.training
 
-    unfreeze(model.encoder)
+    model.encoder.requires_grad_(True)
     model(*torch.rand(2, 1, 1, 64, 64)).mean().backward()
     assert all(p.grad is not None for p in model.parameters())
-    assert model.encoder.training
 
 
 def test_same_seed_same_weights() -> None:

@@ -13,6 +13,7 @@ from gan.run.plugins import import_object, parse_weighted
 from losses import PIXEL_LOSSES
 from networks import BottleneckEncoder, Discriminator, LongitudinalMIMModel
 from tests.gan import plugins
+from tests.networks.encoders import Shrinking
 
 HERE = "tests.gan.plugins"
 CPU = torch.device("cpu")
@@ -77,6 +78,16 @@ def test_a_generator_of_the_users_own_is_saved_and_loaded(tmp_path):
     image = torch.rand(1, 1, 8, 8)
     assert torch.equal(loaded(image, image), model(image, image))
     assert not loaded.training
+
+
+def test_a_generator_of_ours_takes_an_encoder_of_the_users_own_and_finds_it_again(tmp_path):
+    settings = config(encoder="tests.networks.encoders:Shrinking")
+    model = build_generator(settings)
+    assert isinstance(model.encoder, Shrinking)
+    save_network(model, tmp_path / "generator", Preprocessing.of(settings.generator, settings.data))
+    loaded, _ = load_network(tmp_path / "generator")
+    image = torch.rand(1, 1, 32, 32)
+    assert torch.equal(loaded(image, image), model.eval()(image, image))
 
 
 def test_a_broken_generator_file_is_named(tmp_path):
