@@ -113,7 +113,7 @@ def _is_finished(run: Path) -> bool:
 
 
 def _has_encoder(run: Path) -> bool:
-    return all((run / "encoder" / name).is_file() for name in ("config.json", "model.safetensors"))
+    return all((run / "encoder" / name).is_file() for name in ("preprocessing.json", "model.safetensors"))
 
 
 def _taken(path: Path) -> bool:

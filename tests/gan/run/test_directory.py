@@ -20,7 +20,7 @@ def config(**changes) -> PretrainConfig:
 
 def finished_run(path, when):
     (path / "encoder").mkdir(parents=True)
-    for name in ("config.json", "model.safetensors"):
+    for name in ("preprocessing.json", "model.safetensors"):
         (path / "encoder" / name).write_text("{}")
     (path / "metrics.jsonl").write_text('{"split": "test", "step": 1}\n')
     os.utime(path / "encoder" / "model.safetensors", (when, when))
