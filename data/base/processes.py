@@ -6,17 +6,19 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from data.base.errors import UserError
+
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 
 
-class ProcessDiedError(RuntimeError):
+class ProcessDiedError(UserError):
     """A process died without a word: memory ran out, or native code crashed.
 
     Attributes:
@@ -26,8 +28,9 @@ class ProcessDiedError(RuntimeError):
 
     def __init__(self, started: Sequence[int], waiting: Sequence[int]) -> None:
         super().__init__(
-            "a worker process died: either memory ran out (use fewer workers), or a decoder crashed, or the "
-            "script that started it does not guard its main part with `if __name__ == '__main__':`"
+            "a worker process died: either memory ran out (use fewer workers; what is finished is kept), or "
+            "a decoder crashed (python -m data.check names the file), or the script that started it does "
+            "not guard its main part with `if __name__ == '__main__':`"
         )
         self.started = list(started)
         self.waiting = list(waiting)
@@ -46,7 +49,7 @@ def in_processes(
     start: Callable[..., None] | None = None,
     arguments: tuple[Any, ...] = (),
     isolate: bool = False,
-) -> Iterator[tuple[int, ResultT]]:
+) -> Generator[tuple[int, ResultT], None, None]:
     """Call `function` on every task and yield (number of the task, result) as results come in.
 
     With one worker everything happens in this process. An exception of a task ends all of them; so does an
@@ -91,6 +94,22 @@ def in_processes(
             for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
             raise
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch compute with one thread, for a while or, as `@one_thread()`, in a function.
+
+    Sums over threads round differently; with one, every machine agrees.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager
