@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from data.base.errors import UserError
 
@@ -46,8 +46,6 @@ def in_processes(
     tasks: Sequence[TaskT],
     *,
     workers: int,
-    start: Callable[..., None] | None = None,
-    arguments: tuple[Any, ...] = (),
     isolate: bool = False,
 ) -> Generator[tuple[int, ResultT], None, None]:
     """Call `function` on every task and yield (number of the task, result) as results come in.
@@ -59,8 +57,6 @@ def in_processes(
         function: a module's function; it and the tasks travel to the processes by pickle.
         tasks: what to do. Make them worth some hundredths of a second each; every one is a message.
         workers: processes.
-        start: called once in each process with `arguments`.
-        arguments: see `start`.
         isolate: use a process of its own even for one worker, since native code may crash it.
 
     Raises:
@@ -68,14 +64,12 @@ def in_processes(
     """
     workers = min(workers, len(tasks))
     if workers == 0 or (workers == 1 and not isolate):
-        if workers and start is not None:
-            start(*arguments)
         yield from ((number, function(task)) for number, task in enumerate(tasks))
         return
     # Forking a process that has used threads can deadlock; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with _one_thread_each(), ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, context, _start) as pool:
         begun, under_way = 0, dict[Future[ResultT], int]()
         try:
             while under_way or begun < len(tasks):
@@ -128,11 +122,9 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+def _start() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    if start is not None:
-        start(*arguments)
 
 
 def _end_with_the_parent() -> None:
