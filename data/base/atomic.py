@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TextIO
 
 from data.base.errors import DataError
 
@@ -19,19 +21,22 @@ _BEFORE = ".before-"
 def whole(path: Path) -> Iterator[Path]:
     """A file to write to that takes the place of `path` once the block is left without an error.
 
-    It lies beside `path`, hidden and with the same suffix.
+    It lies beside `path`, hidden and with the same suffix; folders above it are made.
 
     Raises:
         DataError: it cannot be written.
     """
-    part = path.with_name(f"{_PART}{os.getpid()}-{path.name}")
+    part = _part_of(path)
     try:
-        with _named_if_it_fails(path):
+        with named_if_it_fails(path):
+            with suppress(FileExistsError):  # by a file that is in the way; what follows says so better
+                path.parent.mkdir(parents=True, exist_ok=True)
+            _remove(part)  # a killed process may have had the same number
             yield part
             part.replace(path)
     finally:
         with suppress(OSError):
-            part.unlink(missing_ok=True)
+            _remove(part)
 
 
 @contextmanager
@@ -53,25 +58,32 @@ def whole_folder(path: Path, *, wait: Callable[[], None] | None = None, leads: b
     Raises:
         DataError: it cannot be written.
     """
-    part = path.with_name(f"{_PART}{os.getpid() if wait is None else 'shared'}-{path.name}")
+    owner = str(os.getpid()) if wait is None else "shared"
     wait = wait or (lambda: None)
-    try:
-        with _named_if_it_fails(path):
-            if leads:
-                _restore(path.with_name(_BEFORE + path.name))
-                _remove(part)
-                part.mkdir(parents=True)
-            wait()
-            yield part
-            wait()
-            if leads:
-                _sync_files(part)
-                _exchange(part, path)
-            wait()
-    finally:
+    scratch = scratch_folder(path, owner) if leads else nullcontext(_part_of(path, owner))
+    with named_if_it_fails(path), scratch as part:
         if leads:
-            with suppress(OSError):
-                _remove(part)
+            _restore(path.with_name(_BEFORE + path.name))
+        wait()
+        yield part
+        wait()
+        if leads:
+            _sync_files(part)
+            _exchange(part, path)
+        wait()
+
+
+@contextmanager
+def scratch_folder(path: Path, owner: str | None = None) -> Iterator[Path]:
+    """An empty hidden folder beside `path` for what is on its way there; gone once the block is left."""
+    part = _part_of(path, owner)
+    try:
+        _remove(part)
+        part.mkdir(parents=True)
+        yield part
+    finally:
+        with suppress(OSError):
+            _remove(part)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -80,10 +92,19 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_rows(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV file whole or not at all."""
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+def write_rows(path: Path, rows: Iterable[Sequence[str]], *, private: bool = False) -> None:
+    """Write a CSV file whole or not at all; a private one can be read by its owner only.
+
+    Paths in it come back as they are with `errors="surrogateescape"`, also where they are not UTF-8.
+    """
+    with whole(path) as part, open_new(part, private=private) as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def open_new(path: Path, *, private: bool) -> TextIO:
+    """A text file to write, which must not exist yet; a private one can be read by its owner only."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def remove_parts(folder: Path) -> None:
@@ -95,12 +116,19 @@ def remove_parts(folder: Path) -> None:
 
 
 @contextmanager
-def _named_if_it_fails(path: Path) -> Iterator[None]:
+def named_if_it_fails(path: Path) -> Iterator[None]:
+    """Make a user's mistake, which names `path`, of what the system has against writing there."""
     try:
         yield
     except OSError as error:
-        reason = f"{path} cannot be written ({error.strerror}); make room or name another folder"
+        place = re.sub(rf"{re.escape(_PART)}\w+-", "", str(path))  # as it would be called once it is whole
+        reason = f"{place} cannot be written ({error.strerror}); make room or name another folder"
         raise DataError(reason) from error
+
+
+def _part_of(path: Path, owner: str | None = None) -> Path:
+    """The hidden place beside `path` where a process, by default this one, makes what will be there."""
+    return path.with_name(f"{_PART}{owner or os.getpid()}-{path.name}")
 
 
 def _exchange(part: Path, path: Path) -> None:

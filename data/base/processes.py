@@ -6,17 +6,19 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from data.base.errors import UserError
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 
 
-class ProcessDiedError(RuntimeError):
+class ProcessDiedError(UserError):
     """A process died without a word: memory ran out, or native code crashed.
 
     Attributes:
@@ -26,8 +28,9 @@ class ProcessDiedError(RuntimeError):
 
     def __init__(self, started: Sequence[int], waiting: Sequence[int]) -> None:
         super().__init__(
-            "a worker process died: either memory ran out (use fewer workers), or a decoder crashed, or the "
-            "script that started it does not guard its main part with `if __name__ == '__main__':`"
+            "a worker process died: either memory ran out (use fewer workers; what is finished is kept), or "
+            "a decoder crashed (python -m data.check names the file), or the script that started it does "
+            "not guard its main part with `if __name__ == '__main__':`"
         )
         self.started = list(started)
         self.waiting = list(waiting)
@@ -43,10 +46,8 @@ def in_processes(
     tasks: Sequence[TaskT],
     *,
     workers: int,
-    start: Callable[..., None] | None = None,
-    arguments: tuple[Any, ...] = (),
     isolate: bool = False,
-) -> Iterator[tuple[int, ResultT]]:
+) -> Generator[tuple[int, ResultT], None, None]:
     """Call `function` on every task and yield (number of the task, result) as results come in.
 
     With one worker everything happens in this process. An exception of a task ends all of them; so does an
@@ -56,8 +57,6 @@ def in_processes(
         function: a module's function; it and the tasks travel to the processes by pickle.
         tasks: what to do. Make them worth some hundredths of a second each; every one is a message.
         workers: processes.
-        start: called once in each process with `arguments`.
-        arguments: see `start`.
         isolate: use a process of its own even for one worker, since native code may crash it.
 
     Raises:
@@ -65,14 +64,12 @@ def in_processes(
     """
     workers = min(workers, len(tasks))
     if workers == 0 or (workers == 1 and not isolate):
-        if workers and start is not None:
-            start(*arguments)
         yield from ((number, function(task)) for number, task in enumerate(tasks))
         return
     # Forking a process that has used threads can deadlock; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with _one_thread_each(), ProcessPoolExecutor(workers, context, _start, (start, arguments)) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, context, _start) as pool:
         begun, under_way = 0, dict[Future[ResultT], int]()
         try:
             while under_way or begun < len(tasks):
@@ -94,6 +91,22 @@ def in_processes(
 
 
 @contextmanager
+def one_thread() -> Iterator[None]:
+    """Have torch compute with one thread, for a while or, as `@one_thread()`, in a function.
+
+    Sums over threads round differently; with one, every machine agrees.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Have the numerical libraries of processes that start meanwhile use one thread."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -109,11 +122,9 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
+def _start() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    if start is not None:
-        start(*arguments)
 
 
 def _end_with_the_parent() -> None:

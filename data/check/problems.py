@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,10 +99,7 @@ def _open_all(
         finished: set[int] = set()
         try:
             for number, results in in_processes(
-                _open_chunk,
-                [(chunk, change, intensity) for chunk in chunks],
-                workers=workers,
-                isolate=True,
+                partial(_open_chunk, change, intensity), chunks, workers=workers, isolate=True
             ):
                 finished.add(number)
                 yield from zip(chunks[number], results, strict=True)
@@ -115,14 +113,14 @@ def _open_all(
 
 def _open_alone(file: _File, change: Change, intensity: Intensity) -> _Opened:
     try:
-        ((_, (result,)),) = in_processes(_open_chunk, [([file], change, intensity)], workers=1, isolate=True)
+        work = in_processes(partial(_open_chunk, change, intensity), [[file]], workers=1, isolate=True)
+        ((_, (result,)),) = work
     except ProcessDiedError:
         return _Opened(None, "reading it kills the process; replace it with an intact file")
     return result
 
 
-def _open_chunk(task: tuple[list[_File], Change, Intensity]) -> list[_Opened]:
-    files, change, intensity = task
+def _open_chunk(change: Change, intensity: Intensity, files: Sequence[_File]) -> list[_Opened]:
     return [_open(file, change, intensity) for file in files]
 
 

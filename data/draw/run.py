@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from data.base.errors import DataError, UserError
-from data.base.processes import ProcessDiedError, available_cores, in_processes
+from data.base.errors import DataError
+from data.base.processes import available_cores, in_processes
 from data.draw.naming import Named, name_records
 from data.draw.options import DrawConfig
-from data.draw.output import (
-    Row,
-    finished,
-    open_output,
-    stamp_of,
-    write_finished,
-    write_manifest,
-    write_pair,
-    write_skipped,
-)
+from data.draw.output import MANIFEST, claim, finished, output_of, stamp_of, write_skipped
 from data.draw.pairs import DrawnPair, draw_pair, draw_scenarios, find_chest
 from data.files.images import read_radiograph
 from data.manifests.folders import images_in_folder
 from data.manifests.manifest import images_in_manifest
+from data.manifests.records import PAIR_FILES
+from data.manifests.writing import Row, flat_files, write_manifest, write_pair
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What a run has come to."""
 
     manifest: Path
-    images: int = 0
+    images: int
     """Radiographs that pairs were made of."""
-    pairs: int = 0
-    skipped: list[str] = field(default_factory=list)
+    pairs: int
+    skipped: list[str]
     """One line for each radiograph that was left out, naming it and the reason."""
 
 
@@ -48,25 +42,20 @@ def draw(config: DrawConfig, *, progress: bool = True) -> Outcome:
             lung fields or leaves no room for a finding.
     """
     films = _find(config)
-    open_output(config)
-    outcome = Outcome(manifest=config.out / "manifest.csv")
-    missing = [film for film in films if _rows(film, config) is None]
-    with closing(_draw_missing(missing, config, progress, done=len(films) - len(missing))) as reasons:
-        for reason in reasons:
-            if config.on_error == "raise":
-                raise DataError(reason)
-            outcome.skipped.append(reason)
-    write_skipped(config.out, outcome.skipped)
-    rows: list[Row] = []
-    for film in films:
-        found = _rows(film, config) or []
-        outcome.images += bool(found)
-        rows += [{**row, "patient_id": film.patient_id, "split": film.record.split or ""} for row in found]
-    if not rows:
-        raise DataError(f"{config.images} has no image that can be drawn into; {outcome.skipped[0]}")
-    outcome.pairs = len(rows)
-    write_manifest(config.out, rows, with_split=any(row["split"] for row in rows))
-    return outcome
+    claim(config)
+    skipped = _draw_missing(films, config, progress)
+    write_skipped(config.out, skipped)
+    drawn = [(film, rows) for film in films if (rows := finished(film, config))]
+    if not drawn:
+        raise DataError(f"{config.images} has no image that can be drawn into; {skipped[0]}")
+    manifest = config.out / MANIFEST
+    lines = [
+        {**row, "patient_id": film.patient_id, "split": film.record.split}
+        for film, rows in drawn
+        for row in rows
+    ]
+    write_manifest(manifest, lines)
+    return Outcome(manifest=manifest, images=len(drawn), pairs=len(lines), skipped=skipped)
 
 
 def _find(config: DrawConfig) -> list[Named]:
@@ -85,54 +74,38 @@ def _find(config: DrawConfig) -> list[Named]:
         raise DataError(f"{place} cannot be opened ({error.strerror}); check its permissions") from error
 
 
-def _rows(film: Named, config: DrawConfig) -> list[Row] | None:
-    return finished(config.out, film.key, film.record.image, config.pairs_per_image)
-
-
-def _draw_missing(
-    films: Sequence[Named], config: DrawConfig, progress: bool, done: int
-) -> Generator[str, None, None]:
-    """Draw into some radiographs; the reasons why some could not be."""
+def _draw_missing(films: Sequence[Named], config: DrawConfig, progress: bool) -> list[str]:
+    """Draw into the radiographs that are not finished; the reasons why some could not be drawn into."""
     from tqdm import tqdm
 
-    tasks = [(film, config) for film in films]
-    with tqdm(
-        total=done + len(films), initial=done, desc="drawing", unit="image", disable=not progress
-    ) as bar:
-        try:
-            for _, reason in in_processes(_draw, tasks, workers=config.workers or available_cores()):
-                bar.update()
-                if reason is not None:
-                    yield reason
-        except ProcessDiedError as error:
-            raise UserError(
-                "a drawing process died, most likely because memory ran out; take fewer --workers or a "
-                "smaller --size, and the same command goes on from there"
-            ) from error
+    missing = [film for film in films if finished(film, config) is None]
+    there = len(films) - len(missing)
+    work = in_processes(partial(draw_image, config), missing, workers=config.workers or available_cores())
+    with closing(work):
+        bar = tqdm(work, "drawing", len(films), initial=there, unit="image", disable=not progress)
+        return [reason for _, reason in bar if reason is not None]
 
 
-def _draw(task: tuple[Named, DrawConfig]) -> str | None:
-    return draw_image(*task)
-
-
-def draw_image(film: Named, config: DrawConfig) -> str | None:
+def draw_image(config: DrawConfig, film: Named) -> str | None:
     """Make and write the pairs of one radiograph; the reason in one line if it cannot be drawn into.
 
     Raises:
-        DataError: the pairs cannot be written, which is no fault of the radiograph.
+        DataError: the pairs cannot be written, or, with `on_error="raise"`, that reason.
     """
-    pairs = _pairs_of(film, config)
     stamp = stamp_of(film.record.image)
     rows: list[Row] = []
-    while True:
+    with output_of(config).piece(film.key) as (folder, record):
         try:
-            pair = next(pairs, None)
+            for pair in _pairs_of(film, config):
+                name = f"{film.key}-{len(rows):03d}"
+                files, planes = flat_files(name), {role: getattr(pair, role) for role in PAIR_FILES}
+                write_pair(folder, files, planes, config.change)
+                rows.append({"id": name, **files, "findings": "+".join(pair.findings)})
         except DataError as error:
+            if config.on_error == "raise":
+                raise
             return str(error)
-        if pair is None:
-            break
-        rows.append(write_pair(config.out, f"{film.key}-{len(rows):03d}", pair, config.change))
-    write_finished(config.out, film.key, stamp, rows)
+        record |= {"source": stamp, "rows": rows}
     return None
 
 

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data.base.errors import DataError, UserError
-from data.base.processes import ProcessDiedError, available_cores, in_processes
+from data.base.errors import DataError
+from data.base.processes import available_cores, in_processes
 from data.files.formats import DICOM_SUFFIXES, has_dicom_prefix
 from data.index.catalogue import MILLISECONDS_PER_DAY, UNDATED
 from data.index.views import UNKNOWN, normalise_view, view_in_description
@@ -70,7 +70,7 @@ def read_headers(paths: Sequence[str], workers: int) -> Iterator[Header | str]:
         workers: processes; 0 for one per core.
 
     Raises:
-        UserError: a process died.
+        ProcessDiedError: a process died.
     """
     from tqdm import tqdm
 
@@ -79,12 +79,9 @@ def read_headers(paths: Sequence[str], workers: int) -> Iterator[Header | str]:
     workers = 1 if len(paths) < _WORTH_A_POOL else workers or available_cores()
     read: dict[int, list[Header | str]] = {}
     with tqdm(total=len(paths), desc="headers", unit="file", disable=None) as bar:
-        try:
-            for number, headers in in_processes(_read_chunk, chunks, workers=workers):
-                bar.update(len(headers))
-                read[number] = headers
-        except ProcessDiedError as death:
-            raise UserError(f"--workers {workers}: {death}") from None
+        for number, headers in in_processes(_read_chunk, chunks, workers=workers):
+            bar.update(len(headers))
+            read[number] = headers
     for number in range(len(chunks)):
         yield from read.pop(number)
 

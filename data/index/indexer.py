@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.base.atomic import whole_folder, write_rows
 from data.base.errors import DataError, UserError
 from data.index.catalogue import Catalogue, GivenPairs, Images, Source
 from data.index.files import exist
@@ -21,12 +22,13 @@ from data.index.layouts import LAYOUTS, choose_layout
 from data.index.links import link_files
 from data.index.naming import full_ids, image_ids, pair_ids, with_pseudonyms
 from data.index.options import IndexConfig
-from data.index.output import REFUSED, replaced, require_free, write_refused, write_table
+from data.index.output import REFUSED, require_free
 from data.index.pairing import days_between, pair_studies
 from data.index.pseudonyms import load_key, new_key, save_key
 from data.index.splits import assign_splits, patients_by_split
 from data.index.tables import join
 from data.index.views import normalise_view
+from data.manifests.writing import write_manifest
 
 
 @dataclass(kw_only=True)
@@ -220,7 +222,7 @@ def _write(
     config: IndexConfig, catalogue: Catalogue, pairs: GivenPairs, root: Path, out: Path, new: bytes | None
 ) -> None:
     images = catalogue.images
-    with replaced(out) as folder:
+    with whole_folder(out) as folder:
         if config.key is None:
             prefix = _prefix(root, out)
             paths = join(prefix, images.path)
@@ -238,12 +240,12 @@ def _write(
                     ("target_baseline", pairs.target_baseline, images.take(pairs.baseline)),
                 )
             }
-        write_table(folder / f"images.{config.format}", _image_table(images, paths))
+        write_manifest(folder / f"images.{config.format}", _image_table(images, paths))
         if len(pairs.baseline):
             table = _pair_table(catalogue, pairs, paths, targets)
-            write_table(folder / f"pairs.{config.format}", table)
+            write_manifest(folder / f"pairs.{config.format}", table)
         if catalogue.refused_files:
-            write_refused(folder / REFUSED, catalogue.refused_files)
+            write_rows(folder / REFUSED, [("path", "reason"), *catalogue.refused_files], private=True)
         if config.key is not None and new is not None:  # last, as a run that fails needs none
             save_key(config.key, new)
             catalogue.notes.append(f"a new key is in {config.key}; keep it, other keys give other pseudonyms")

@@ -6,10 +6,10 @@ Source: HMAC, RFC 2104, with SHA-256; keyed hashing of identifiers as in DICOM P
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from pathlib import Path
 
+from data.base.atomic import open_new
 from data.base.errors import DataError
 
 _KEY_BYTES = 32
@@ -57,13 +57,13 @@ def save_key(path: Path, key: bytes) -> None:
         DataError: the file cannot be written; none is left then.
     """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w") as file:
+        with open_new(path, private=True) as file:
+            try:
                 file.write(key.hex() + "\n")
-        except BaseException:
-            path.unlink()
-            raise
+                file.flush()
+            except BaseException:
+                path.unlink()
+                raise
     except OSError as error:
         raise DataError(f"--key {path} cannot be written ({error.strerror}); name another file") from None
 

@@ -6,12 +6,9 @@ on where it stopped.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
-import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from data.base.atomic import remove_parts, whole, write_rows, write_text
+from data.base.atomic import write_rows, write_text
 from data.base.errors import DataError
-from data.base.processes import ProcessDiedError, in_processes
+from data.base.outputs import OutputFolder
+from data.base.processes import in_processes, one_thread
 from data.config import SPLITS, Change, Framing, Intensity, OnError
 from data.files.images import Radiograph
 from data.geometry import Geometry, content_of
@@ -40,14 +38,13 @@ from data.prepared.store import (
     shard_name,
 )
 
-_BEGUN = "preparing.json"
+SKIPPED = "skipped.csv"
 _SHARD_BYTES = 256 << 20
 _SHARD_ROWS = 256
 _FEWEST_SHARDS = 8
 """Of a split, where it has so many samples: enough to share them among processes and streams."""
 _BATCH_BYTES = 32 << 20
 _TRIED, _USUAL_PIXELS = 8, 3000**2
-_NOTE_SUFFIX = ".note"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,49 +91,59 @@ def prepare_records(
     Raises:
         DataError: a file cannot be read, or `out` holds something else.
     """
-    kind: Kind = "pairs" if records.kind is PairRecord else "images"
-    by_split = {split: records.select("split", split) for split in SPLITS}
-    shards = {
-        split: _even_parts(len(rows), _shard_count(rows, kind, recipe))
+    kind = _kind_of(records)
+    by_split = {split: rows for split in SPLITS if len(rows := records.select("split", split))}
+    parts = {
+        split: np.array_split(np.arange(len(rows)), _shard_count(rows, kind, recipe))
         for split, rows in by_split.items()
-        if len(rows)
     }
+    stored = asdict(recipe)
+    del stored["on_error"]
     info = StoreInfo(
         kind=kind,
-        size=recipe.size,
-        bits=recipe.bits,
-        change=recipe.change,
-        intensity=recipe.intensity,
-        framing=recipe.framing,
         records=_fingerprint(records),
-        shards=shards,
+        shards={split: [len(part) for part in of_split] for split, of_split in parts.items()},
+        **stored,
     )
-    finished = _begin(out, info, overwrite)
-    if finished is not None:
-        return Prepared(info=finished, skipped=_count_skipped(out), written=0)
-    tasks = [
-        _Shard(path=out / split / shard_name(number, len(counts)), rows=by_split[split][start:stop])
-        for split, counts in shards.items()
-        for number, (start, stop) in enumerate(_bounds(counts))
+    folder = OutputFolder(path=out, state=".preparing", last=INFO, files=("*/data-*.arrow", SKIPPED))
+    settings = asdict(info)
+    settings["manifest"] = [settings.pop("records"), settings.pop("shards")]
+    folder.claim(settings, overwrite=overwrite)
+    if overwrite:
+        folder.clear()
+    shards = [
+        _Shard(folder, split, shard_name(number, len(of_split)), by_split[split].take(part), recipe)
+        for split, of_split in parts.items()
+        for number, part in enumerate(of_split)
     ]
-    tasks = [task for task in tasks if not task.path.exists()]
-    written = _write_all(tasks, kind, recipe, total=len(records), workers=workers, progress=progress)
-    return _finish(out, info, written)
+    written = _write_all(
+        [shard for shard in shards if not shard.is_finished], len(records), workers, progress
+    )
+    return _finish(shards, info, written)
 
 
 @dataclass(frozen=True)
 class _Shard:
-    path: Path
+    folder: OutputFolder
+    split: str
+    file: str
     rows: RecordTable[Any]
+    recipe: Recipe
+
+    @property
+    def piece(self) -> str:
+        return f"{self.split}-{self.file}"
+
+    @property
+    def is_finished(self) -> bool:
+        match self.folder.record_of(self.piece):
+            case {"rows": int(), "skipped": list(), "digest": str()}:
+                return (self.folder.path / self.split / self.file).is_file()
+        return False
 
 
-def _even_parts(rows: int, parts: int) -> list[int]:
-    return [len(part) for part in np.array_split(np.arange(rows), parts)]
-
-
-def _bounds(counts: Sequence[int]) -> list[tuple[int, int]]:
-    ends = np.cumsum(counts).tolist()
-    return [(end - count, end) for end, count in zip(ends, counts, strict=True)]
+def _kind_of(records: RecordTable[Any]) -> Kind:
+    return "pairs" if records.kind is PairRecord else "images"
 
 
 def _shard_count(rows: RecordTable[Any], kind: Kind, recipe: Recipe) -> int:
@@ -168,84 +175,34 @@ def _fingerprint(records: RecordTable[Any]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _begin(out: Path, info: StoreInfo, overwrite: bool) -> StoreInfo | None:
-    """Make the folder, or find out what an earlier run left in it: the whole, a part, or something else."""
-    settings = json.loads(info.to_json())
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out} is a file; name a folder to prepare the data in")
-    if out.is_dir() and any(out.iterdir()):
-        if not (out / _BEGUN).is_file():
-            raise DataError(f"{out} holds other files; name a new or empty folder")
-        if overwrite:
-            shutil.rmtree(out)
-        elif differing := _differences(json.loads((out / _BEGUN).read_text()), settings):
-            raise DataError(
-                f"{out} was prepared with another {' and '.join(differing)}; name another folder, or use "
-                "--overwrite"
-            )
-        elif (out / INFO).is_file():
-            return StoreInfo.from_json((out / INFO).read_text(), str(out / INFO))
-    try:
-        for split in info.shards:
-            (out / split).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: {error.strerror}; name a folder you may write to") from None
-    write_text(out / _BEGUN, json.dumps(settings, indent=1))
-    for split in info.shards:
-        remove_parts(out / split)
-    return None
-
-
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    names = {"records": "manifest", "shards": "manifest"}
-    return sorted({names.get(key, key) for key in now if before.get(key) != now[key]})
-
-
-def _write_all(
-    tasks: Sequence[_Shard], kind: Kind, recipe: Recipe, *, total: int, workers: int, progress: bool
-) -> int:
+def _write_all(shards: Sequence[_Shard], total: int, workers: int, progress: bool) -> int:
+    """Write the shards that are not there yet; returns how many samples went into them."""
     from tqdm import tqdm
 
     written = 0
-    there = total - sum(len(task.rows) for task in tasks)
-    with tqdm(
-        total=total, initial=there, desc="preparing", unit=kind.removesuffix("s"), disable=not progress
-    ) as bar:
-        try:
-            for number, rows in in_processes(
-                _write_shard, tasks, workers=workers, start=_start_worker, arguments=(kind, recipe)
-            ):
-                written += rows
-                bar.update(len(tasks[number].rows))
-        except ProcessDiedError as error:
-            raise DataError(
-                f"{error}; python -m data.check MANIFEST names a file that crashes its decoder"
-            ) from error
+    there = total - sum(len(shard.rows) for shard in shards)
+    with tqdm(total=total, initial=there, desc="preparing", unit="sample", disable=not progress) as bar:
+        for number, rows in in_processes(_write_shard, shards, workers=workers):
+            written += rows
+            bar.update(len(shards[number].rows))
     return written
 
 
-_worker: tuple[Kind, Recipe] | None = None
-
-
-def _start_worker(kind: Kind, recipe: Recipe) -> None:
-    global _worker
-    torch.set_num_threads(1)
-    _worker = (kind, recipe)
-
-
+@one_thread()
 def _write_shard(shard: _Shard) -> int:
     """Write one shard; returns its rows."""
-    assert _worker is not None
-    kind, recipe = _worker
+    kind = _kind_of(shard.rows)
     schema = features(kind).arrow_schema
     rows, skipped, waiting, batch = 0, [], 0, []
-    with whole(shard.path) as part:
+    with shard.folder.piece(shard.piece) as (folder, note):
+        part = folder / shard.split / shard.file
+        part.parent.mkdir()
         with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
             for index, record in enumerate(shard.rows):
                 try:
-                    row = _row(record, shard.rows, index, kind, recipe)
+                    row = _row(record, shard.rows, index, kind, shard.recipe)
                 except DataError as error:
-                    if recipe.on_error == "raise":
+                    if shard.recipe.on_error == "raise":
                         raise
                     skipped.append([record.id, str(error)])
                     continue
@@ -259,8 +216,7 @@ def _write_shard(shard: _Shard) -> int:
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
         with part.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        # Before the shard is there: a shard without its note would count as whole.
-        write_text(_note_of(shard.path), json.dumps([rows, skipped, digest]))
+        note |= {"rows": rows, "skipped": skipped, "digest": digest}
     return rows
 
 
@@ -308,37 +264,18 @@ def _picture(picture: Radiograph, path: Path, recipe: Recipe, *, signed: bool) -
     }
 
 
-def _note_of(shard: Path) -> Path:
-    """What is known of a shard until all are there: rows, what was skipped, and its fingerprint."""
-    return shard.with_name(shard.name + _NOTE_SUFFIX)
-
-
-def _finish(out: Path, info: StoreInfo, written: int) -> Prepared:
+def _finish(shards: Sequence[_Shard], info: StoreInfo, written: int) -> Prepared:
     """Collect what was skipped, and say in prepared.json that everything is there."""
-    shards: dict[str, list[int]] = {}
-    skipped: list[list[str]] = []
-    digest = hashlib.sha256()
-    for split, counts in info.shards.items():
-        paths = [out / split / shard_name(number, len(counts)) for number in range(len(counts))]
-        notes = [json.loads(_note_of(path).read_text()) for path in paths]
-        shards[split] = [rows for rows, _, _ in notes]
-        skipped += [entry for _, left_out, _ in notes for entry in left_out]
-        digest.update("".join(of_shard for _, _, of_shard in notes).encode())
-    info = replace(info, shards=shards, digest=digest.hexdigest()[:32])
-    if not any(info.count(split) for split in shards):
-        for shard in out.glob("*/data-*"):  # so that the same command tries again
-            shard.unlink()
+    folder = shards[0].folder
+    notes = [(shard.split, folder.record_of(shard.piece) or {}) for shard in shards]
+    rows = {split: [note["rows"] for of, note in notes if of == split] for split in info.shards}
+    skipped = [entry for _, note in notes for entry in note["skipped"]]
+    digest = hashlib.sha256("".join(note["digest"] for _, note in notes).encode()).hexdigest()[:32]
+    info = replace(info, shards=rows, digest=digest)
+    if not any(info.count(split) for split in rows):
+        folder.clear()  # so that the same command tries again
         raise DataError(f"none of the files could be read; the first: {skipped[0][1]}")
     if skipped:
-        write_rows(out / "skipped.csv", [["id", "reason"], *skipped])
-    write_text(out / INFO, info.to_json())
-    for note in out.glob(f"*/*{_NOTE_SUFFIX}"):
-        note.unlink()
+        write_rows(folder.path / SKIPPED, [["id", "reason"], *skipped])
+    write_text(folder.path / INFO, info.to_json())
     return Prepared(info=info, skipped=len(skipped), written=written)
-
-
-def _count_skipped(out: Path) -> int:
-    if not (out / "skipped.csv").is_file():
-        return 0
-    with (out / "skipped.csv").open(newline="") as file:
-        return sum(1 for _ in csv.reader(file)) - 1

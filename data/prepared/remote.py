@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from pathlib import Path
 
+from data.base.atomic import whole
 from data.base.errors import DataError, first_line
 from data.config import DataConfig
 from data.prepared.store import INFO, StoreInfo, shard_name
@@ -50,21 +50,11 @@ def fetch(config: DataConfig, info: StoreInfo, split: str) -> Path:
         return Path(str(config.prepared))
     digest = hashlib.sha256(f"{config.prepared}{info.to_json()}".encode()).hexdigest()[:16]
     folder = config.cache_dir / f"prepared-{digest}"
-    if (folder / split).is_dir():
-        return folder
-    part = folder / f"{split}.{os.getpid()}.part"
-    try:
-        part.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"--data.cache-dir {config.cache_dir}: {error.strerror}; name another folder"
-        ) from error
     for address in shard_addresses(config, info, split):
-        _copy(address, part / address.rpartition("/")[2])
-    try:
-        part.replace(folder / split)
-    except OSError:  # another process of this run was first
-        shutil.rmtree(part)
+        shard = folder / split / address.rpartition("/")[2]
+        if not shard.is_file():  # other processes of this run may copy the same one
+            with whole(shard) as part:
+                _copy(address, part)
     return folder
 
 

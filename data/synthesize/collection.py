@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from data.base.errors import DataError
-from data.base.processes import ProcessDiedError, available_cores, in_processes
+from data.base.processes import available_cores, in_processes, one_thread
 from data.config import FINDINGS
 from data.manifests.splits import draw_splits
+from data.manifests.writing import write_manifest
 from data.simulation.findings.volume import possible_findings
 from data.simulation.volumes.files import Source, find_volumes, read_volume
 from data.simulation.volumes.thorax import Thorax, make_thorax
 from data.synthesize.options import SynthesizeConfig
-from data.synthesize.output import PRIVATE, Folder, Record, patient_name
+from data.synthesize.output import (
+    MANIFEST,
+    PRIVATE,
+    Record,
+    claim,
+    finished,
+    output_of,
+    pseudonyms,
+    write_patient,
+    write_private,
+)
 from data.synthesize.scenes import render_virtual_patient
 
 _GPU_WORKERS = 4
@@ -41,7 +53,6 @@ class Outcome:
     """What became of a job."""
 
     volume: str
-    patients: int
     labelled: bool = False
     missing: tuple[str, ...] = ()
     """Findings asked for that the volume cannot have."""
@@ -81,20 +92,20 @@ def synthesize(config: SynthesizeConfig, *, progress: bool = True) -> Summary:
     if config.out.resolve().is_relative_to(config.ct.resolve()):
         # Its own NIfTI pairs would be taken for volumes.
         raise DataError(f"--out {config.out} lies in --ct {config.ct}; name a folder elsewhere")
-    folder = Folder(config.out, config.format, config.change)
     sources = find_volumes(
-        config.ct, folder.pseudonyms(), workers=config.workers or available_cores(), progress=progress
+        config.ct, pseudonyms(config), workers=config.workers or available_cores(), progress=progress
     )
     log.info("%d volume(s) in %s", len(sources), config.ct)
-    folder.claim(config)
+    claim(config)
     digests = {source.name: source.digest(config.ct) for source in sources}
-    done = _finished(folder, digests, config)
-    _write_private(folder, config, sources, [])
+    done = _finished(digests, config)
+    write_private(config, sources, {})
     workers = _workers(config, device)
     jobs = _jobs(sources, digests, done, config, workers)
-    outcomes = list(_run(jobs, config, device, workers, progress))
-    _write_private(folder, config, sources, outcomes)
-    return _summarise(folder, config, outcomes, sources)
+    outcomes = _run(jobs, config, device, workers, progress)
+    skipped = dict(sorted((one.volume, one.problem) for one in outcomes if one.problem is not None))
+    write_private(config, sources, skipped)
+    return _summarise(config, outcomes, skipped, sources)
 
 
 def resolve_device(config: SynthesizeConfig) -> str:
@@ -119,13 +130,13 @@ def _workers(config: SynthesizeConfig, device: str) -> int:
     return config.workers or (cores if device == "cpu" else min(cores, _GPU_WORKERS))
 
 
-def _finished(folder: Folder, digests: Mapping[str, str], config: SynthesizeConfig) -> set[tuple[str, int]]:
+def _finished(digests: Mapping[str, str], config: SynthesizeConfig) -> set[tuple[str, int]]:
     """Virtual patients that need not be rendered again.
 
     Raises:
         DataError: if a volume of that name is another one by now.
     """
-    records = folder.records()
+    records = finished(config)
     for record in records:
         if digests.get(record.volume, record.digest) != record.digest:
             if not config.overwrite:
@@ -134,24 +145,9 @@ def _finished(folder: Folder, digests: Mapping[str, str], config: SynthesizeConf
                     f"were made from ({PRIVATE} there names its file); name another --out, or replace all "
                     "pairs with --overwrite"
                 )
-            folder.clear()
-            folder.claim(config)
+            output_of(config).clear()
             return set()
     return {(record.volume, record.patient) for record in records}
-
-
-def _write_private(
-    folder: Folder, config: SynthesizeConfig, sources: Sequence[Source], outcomes: Sequence[Outcome]
-) -> None:
-    reasons = _skipped(outcomes)
-    folder.write_private(
-        (source.name, source.path(config.ct), reasons.get(source.name, "")) for source in sources
-    )
-
-
-def _skipped(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    """Reasons by names of the volumes, sorted by name."""
-    return dict(sorted((one.volume, one.problem) for one in outcomes if one.problem is not None))
 
 
 def _jobs(
@@ -176,50 +172,38 @@ def _jobs(
 
 def _run(
     jobs: Sequence[Job], config: SynthesizeConfig, device: str, workers: int, progress: bool
-) -> Iterator[Outcome]:
+) -> list[Outcome]:
     from tqdm import tqdm
 
+    outcomes = []
     total = sum(len(job.patients) for job in jobs)
-    tasks = [(job, config, device) for job in jobs]
     with tqdm(total=total, desc="rendering", unit="patient", disable=not progress or not jobs) as bar:
-        try:
-            for _, outcome in in_processes(_run_task, tasks, workers=workers):
-                bar.update(outcome.patients)
-                yield outcome
-        except ProcessDiedError as error:
-            raise DataError(
-                "a rendering process died, probably of lack of memory; use fewer --workers (what is finished "
-                "is kept)"
-            ) from error
+        for number, outcome in in_processes(partial(run_job, config, device), jobs, workers=workers):
+            bar.update(len(jobs[number].patients))
+            outcomes.append(outcome)
+    return outcomes
 
 
-def _run_task(task: tuple[Job, SynthesizeConfig, str]) -> Outcome:
-    return run_job(*task)
-
-
-def run_job(job: Job, config: SynthesizeConfig, device: str) -> Outcome:
+@one_thread()
+def run_job(config: SynthesizeConfig, device: str, job: Job) -> Outcome:
     """Read a volume, render some of its virtual patients and write them; a bad volume is an outcome.
 
     Raises:
         DataError: if the output folder cannot be written.
     """
-    count = len(job.patients)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums over threads round differently; with one, every machine agrees
+    name = job.source.name
     try:
-        try:
-            thorax = _load(job.source, config)
-        except DataError as error:
-            return Outcome(volume=job.source.name, patients=count, problem=str(error))
-        possible = possible_findings(thorax.anatomy)
-        folder = Folder(config.out, config.format, config.change)
-        for patient in job.patients:
-            pairs = render_virtual_patient(thorax.anatomy, config, possible, job.source.name, patient, device)
-            folder.write_patient(job.source.name, patient, job.digest, pairs)
-    finally:
-        torch.set_num_threads(threads)
-    missing = tuple(name for name in FINDINGS if config.findings.of(name) > 0 and name not in possible)
-    return Outcome(volume=job.source.name, patients=count, labelled=thorax.labelled, missing=missing)
+        thorax = _load(job.source, config)
+    except DataError as error:
+        return Outcome(volume=name, problem=str(error))
+    possible = possible_findings(thorax.anatomy)
+    for patient in job.patients:
+        pairs = render_virtual_patient(thorax.anatomy, config, possible, name, patient, device)
+        write_patient(config, name, patient, job.digest, pairs)
+    missing = tuple(
+        finding for finding in FINDINGS if config.findings.of(finding) > 0 and finding not in possible
+    )
+    return Outcome(volume=name, labelled=thorax.labelled, missing=missing)
 
 
 def _load(source: Source, config: SynthesizeConfig) -> Thorax:
@@ -228,13 +212,15 @@ def _load(source: Source, config: SynthesizeConfig) -> Thorax:
 
 
 def _summarise(
-    folder: Folder, config: SynthesizeConfig, outcomes: Sequence[Outcome], sources: Sequence[Source]
+    config: SynthesizeConfig,
+    outcomes: Sequence[Outcome],
+    skipped: dict[str, str],
+    sources: Sequence[Source],
 ) -> Summary:
-    skipped = _skipped(outcomes)
     wanted = {source.name for source in sources}
     records = [
         record
-        for record in folder.records()
+        for record in finished(config)
         if record.volume in wanted and record.patient < config.patients_per_volume
     ]
     if not records:
@@ -244,13 +230,17 @@ def _summarise(
             f"are named in {config.out / PRIVATE})"
         )
     splits = _splits(records, config)
-    manifest = folder.write_manifest((row for record in records for row in record.rows), splits)
+    manifest = config.out / MANIFEST
+    write_manifest(
+        manifest,
+        [{**row, "split": splits.get(record.volume)} for record in records for row in record.rows],
+    )
     used = [outcome for outcome in outcomes if outcome.problem is None]
     return Summary(
         manifest=manifest,
         pairs=sum(len(record.rows) for record in records),
         volumes=len({record.volume for record in records}),
-        has_splits=splits is not None,
+        has_splits=bool(splits),
         labelled=sorted({outcome.volume for outcome in used if outcome.labelled}),
         segmented=sorted({outcome.volume for outcome in used if not outcome.labelled}),
         skipped=skipped,
@@ -259,12 +249,11 @@ def _summarise(
     )
 
 
-def _splits(records: Sequence[Record], config: SynthesizeConfig) -> dict[str, str] | None:
-    """The split of every virtual patient: that of its volume. None where there are too few volumes."""
+def _splits(records: Sequence[Record], config: SynthesizeConfig) -> dict[str, str]:
+    """The split of every volume, and so of its virtual patients; none where there are too few volumes."""
     volumes = {record.volume for record in records}
     if len(volumes) < _FEWEST_VOLUMES:
-        return None
-    drawn = draw_splits(
+        return {}
+    return draw_splits(
         volumes, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.split_seed
     )
-    return {patient_name(record.volume, record.patient): drawn[record.volume] for record in records}

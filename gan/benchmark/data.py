@@ -136,7 +136,7 @@ def preparing(folder: Path) -> str:
 def decode_all(records: list[ImageRecord], cores: int) -> None:
     """What preparing cannot do without: every file decoded and resized, on all cores."""
     parts = [records[start::8] for start in range(8)]
-    for _ in in_processes(decode_some, parts, workers=cores, start=torch.set_num_threads, arguments=(1,)):
+    for _ in in_processes(decode_some, parts, workers=cores):
         pass
 
 

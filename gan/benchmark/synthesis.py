@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -18,7 +19,7 @@ from data.simulation.volumes.files import Source, read_volume
 from data.simulation.volumes.phantom import make_phantom
 from data.simulation.volumes.thorax import make_thorax
 from data.synthesize.options import SynthesizeConfig
-from data.synthesize.output import Folder
+from data.synthesize.output import write_patient
 from data.synthesize.scenes import render_virtual_patient
 
 PATIENTS = {"the CT as it is": 0, "a deformed patient": 1}
@@ -75,5 +76,5 @@ def render(thorax: Anatomy, config: SynthesizeConfig, out: Path, patient: int) -
     with patch.object(film, "cast_rays", timed):
         possible = possible_findings(thorax)
         pairs = render_virtual_patient(thorax, config, possible, "ct", patient, "cpu")
-        Folder(out, config.format, config.change).write_patient("ct", patient, "digest", pairs)
+        write_patient(replace(config, out=out), "ct", patient, "digest", pairs)
     return time.process_time() - begun, spent

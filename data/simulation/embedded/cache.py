@@ -36,10 +36,6 @@ _UNREADABLE = (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error, 
 log = logging.getLogger(__name__)
 
 
-class DamagedFileError(Exception):
-    """A cached patient cannot be read or is not what its name says."""
-
-
 def resolve_volume(config: SynthesisConfig) -> Path | None:
     """Folder of the CT to project, or None for the phantom.
 
@@ -109,25 +105,29 @@ class StoredPairs:
 
 def write_patient(path: Path, pairs: StoredPairs) -> None:
     """Store the pairs of a patient; the file appears complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part, part.open("wb") as file:
         findings = np.array(json.dumps(pairs.findings))
         np.savez(file, films=pairs.films, targets=pairs.targets, findings=findings)
 
 
-def read_patient(path: Path, pairs: int, image_size: int) -> StoredPairs:
+def read_patient(path: Path, pairs: int, image_size: int) -> StoredPairs | None:
     """Read the pairs of a patient back.
 
-    Raises:
-        DamagedFileError: if the file is truncated, altered (checksums) or of another shape.
+    Returns:
+        None where there is no file or, with a warning, one that is truncated, altered (checksums) or of
+        another shape.
     """
+    if not path.exists():
+        return None
     try:
         with np.load(path, allow_pickle=False) as file:
             films, targets = file["films"], file["targets"]
             findings = [tuple(names) for names in json.loads(str(file["findings"]))]
     except _UNREADABLE as error:
-        raise DamagedFileError(f"{path} cannot be read ({error})") from error
+        log.warning("%s cannot be read (%s); rendering it again", path, error)
+        return None
     shape = (2, pairs, image_size, image_size)
     if films.shape != shape or targets.shape != shape or len(findings) != pairs:
-        raise DamagedFileError(f"{path} does not hold {pairs} pairs of {image_size} px")
+        log.warning("%s does not hold %d pairs of %d px; rendering it again", path, pairs, image_size)
+        return None
     return StoredPairs(films=films, targets=targets, findings=findings)

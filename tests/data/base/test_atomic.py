@@ -1,3 +1,4 @@
+import errno
 import os
 import threading
 
@@ -29,8 +30,30 @@ def test_an_error_leaves_what_was_there(tmp_path):
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"gone/a\.csv cannot be written \(No such file or directory\)"):
-        write_rows(tmp_path / "gone" / "a.csv", [["x"]])
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file/a\.csv cannot be written \(Not a directory\); make room"):
+        write_rows(tmp_path / "file" / "a.csv", [["x"]])
+
+
+def test_a_message_names_what_was_to_be_there_and_not_where_it_was_made(tmp_path):
+    with (
+        pytest.raises(DataError, match=r"/out/deep/a\.txt cannot be written \(No space"),
+        whole_folder(tmp_path / "out") as part,
+        whole(part / "deep" / "a.txt"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_folders_above_a_file_are_made(tmp_path):
+    write_text(tmp_path / "new" / "er" / "a.txt", "a")
+    assert (tmp_path / "new/er/a.txt").read_text() == "a"
+
+
+def test_a_private_file_is_its_owners_and_holds_any_path(tmp_path):
+    (tmp_path / f".part-{os.getpid()}-a.csv").touch()  # of a killed process that had the same number
+    write_rows(tmp_path / "a.csv", [["M\udcfcller"]], private=True)
+    assert (tmp_path / "a.csv").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "a.csv").read_bytes() == b"M\xfcller\n"
 
 
 def test_cells_with_commas_and_lines_survive(tmp_path):

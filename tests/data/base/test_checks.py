@@ -20,8 +20,8 @@ ACCEPTED = {
     "among": (lambda value: among(given(value), ("a", "b"), "x"), [("b",), ("a", "b")]),
 }
 REFUSED = {
-    "at least": [(0, "x is 0; it must be at least 1"), (math.inf, "x is inf; it must be at least 1")],
-    "not negative": [(-1, "x is -1; it must not be negative"), (math.nan, "x is nan; it must not be neg")],
+    "at least": [(0, "x is 0; it must be at least 1"), (math.inf, "x is inf; it must be finite")],
+    "not negative": [(-1, "x is -1; it must not be negative"), (math.nan, "x is nan; it must be finite")],
     "at least, or": [(8, "x is 8; it must be at least 32, or native")],
     "between": [
         (-0.1, "x is -0.1; it must be between 0 and 0.5"),

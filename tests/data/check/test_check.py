@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -84,9 +85,9 @@ def _read_or_die(path, _):
     return np.zeros((32, 32), np.float32)
 
 
-def _open_or_die(task):
+def _open_or_die(open_chunk, files):
     checking.read_image = _read_or_die
-    return checking._open_chunk(task)
+    return open_chunk(files)
 
 
 def test_a_file_that_kills_its_reader_is_found(pairs_folder, monkeypatch):
@@ -95,7 +96,7 @@ def test_a_file_that_kills_its_reader_is_found(pairs_folder, monkeypatch):
     monkeypatch.setattr(
         checking,
         "in_processes",
-        lambda _, *args, **options: in_processes(_open_or_die, *args, **options),
+        lambda work, *args, **options: in_processes(partial(_open_or_die, work), *args, **options),
     )
     files, problems = check_records(
         records_of(pairs_folder), change="magnitude", intensity="dicom", workers=2, progress=False

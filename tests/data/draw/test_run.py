@@ -14,10 +14,11 @@ from skimage.io import imread
 
 from data.base.errors import DataError
 from data.draw.options import DrawConfig
-from data.draw.output import COLUMNS, FOLDERS, SKIPPED
+from data.draw.output import SKIPPED
 from data.draw.run import draw
 from data.files.images import read_image, read_target
 from data.manifests.manifest import pairs_in_manifest
+from data.manifests.records import PAIR_FILES
 from tests.data.draw.conftest import save
 from tests.micro import command_environment
 
@@ -43,7 +44,7 @@ def contents(out):
     return {
         path.relative_to(out).as_posix(): path.read_bytes()
         for path in sorted(out.rglob("*"))
-        if path.is_file() and ".done" not in path.parts
+        if path.is_file() and ".drawing" not in path.parts
     }
 
 
@@ -69,7 +70,7 @@ def test_a_folder_becomes_pairs_that_the_toolkit_reads(folder, tmp_path):
 def test_the_manifest_names_its_findings_and_splits_only_where_the_source_does(folder, tmp_path):
     run(options(folder, tmp_path / "out", findings=("nodule",), unchanged=0.0, second=0.0))
     rows = rows_of(tmp_path / "out")
-    assert tuple(rows[0]) == tuple(name for name in COLUMNS if name != "split")
+    assert tuple(rows[0]) == ("id", "patient_id", *PAIR_FILES, "findings")
     assert {row["findings"] for row in rows} == {"nodule"}
     lines = ["patient_id,image,split", "p0,p0_chest.png,train", "p1,p1_chest.png,test"]
     manifest = folder / "list.csv"
@@ -93,8 +94,8 @@ def test_finished_images_are_not_drawn_again_and_replaced_ones_are(folder, tmp_p
     save(folder / "p2_chest.png", films[0].image)
     run(options(folder, out))
     again = {path for path, stamp in before.items() if path.stat().st_mtime_ns != stamp}
-    assert len(before) == 3 * 2 * len(FOLDERS)
-    assert len(again) == 2 * 2 * len(FOLDERS)
+    assert len(before) == 3 * 2 * len(PAIR_FILES)
+    assert len(again) == 2 * 2 * len(PAIR_FILES)
     assert removed in again
 
 
@@ -112,7 +113,8 @@ def test_a_killed_run_goes_on_to_the_same_bytes(folder, tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert not (out / "manifest.csv").exists()
-    (out / "target" / ".part-1-left-over.png").write_bytes(b"half a file")
+    (out / ".part-1-left-over" / "target").mkdir(parents=True)
+    (out / ".part-1-left-over" / "target" / "half.png").write_bytes(b"half a file")
     run(options(folder, out, pairs_per_image=6))
     run(options(folder, tmp_path / "whole", pairs_per_image=6))
     assert contents(out) == contents(tmp_path / "whole")
@@ -140,7 +142,7 @@ def test_other_settings_are_refused_in_one_line(folder, tmp_path):
     out = tmp_path / "out"
     run(options(folder, out))
     with pytest.raises(
-        DataError, match=r"out was drawn with other settings \(noise, seed\); name a new folder"
+        DataError, match=r"out was made with other settings \(noise, seed\); name another folder, repeat its"
     ):
         run(options(folder, out, seed=2, noise=0.1))
     run(options(folder, out, workers=2, on_error="skip"))
@@ -154,8 +156,10 @@ def test_a_run_that_finished_nothing_makes_room_for_other_settings(folder, tmp_p
         run(options(folder, out))
     (folder / "a_flat.png").unlink()
     if left == "empty folders":
-        (out / "settings.json").unlink()
+        (out / ".drawing" / "settings.json").unlink()
+        (out / "target").mkdir()
     else:
+        (out / "target").mkdir()
         (out / "target" / "0123-000.png").write_bytes(b"of a run that was killed")
     run(options(folder, out, seed=2))
     run(options(folder, tmp_path / "whole", seed=2))
@@ -199,8 +203,8 @@ def test_a_disk_that_is_full_ends_a_run_that_skips(folder, tmp_path, monkeypatch
     def full(path, *_):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr("data.draw.output.write_map", full)
-    with pytest.raises(DataError, match=r"out/target/.*\.png cannot be written \(No space left on device\)"):
+    monkeypatch.setattr("data.manifests.writing.write_map", full)
+    with pytest.raises(DataError, match=r"out cannot be written \(No space left on device\); make room"):
         run(options(folder, tmp_path / "out", on_error="skip"))
     assert not (tmp_path / "out" / "manifest.csv").exists()
 
@@ -216,13 +220,13 @@ def test_folders_that_cannot_be_opened_are_named(folder, tmp_path, monkeypatch, 
         return listing(path)
 
     monkeypatch.setattr(Path, "iterdir", refusing)
-    with pytest.raises(DataError, match=rf"^\S*/{closed} cannot be opened.* \(Permission denied\); "):
+    with pytest.raises(DataError, match=rf"^\S*/{closed} cannot be (opened|listed) \(Permission denied\); "):
         run(options(folder, tmp_path / "out"))
 
 
 def test_a_folder_below_a_file_cannot_be_made(folder, tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(DataError, match=r"file/out cannot be opened or made \(Not a directory\); name"):
+    with pytest.raises(DataError, match=r"file/out cannot be written \(Not a directory\); make room or name"):
         run(options(folder, tmp_path / "file" / "out"))
 
 
@@ -230,7 +234,7 @@ def test_a_folder_of_something_else_is_left_alone(folder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
-    with pytest.raises(DataError, match="out exists and holds no drawn pairs; name a new folder"):
+    with pytest.raises(DataError, match=r"out holds other files \(thesis\.txt\); name a new or an"):
         run(options(folder, out))
     with pytest.raises(DataError, match=r"films/out lies in .*films, whose images are drawn into"):
         run(options(folder, folder / "out"))

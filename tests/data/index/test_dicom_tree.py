@@ -378,7 +378,7 @@ def test_a_process_that_dies_is_one_line(monkeypatch):
         raise ProcessDiedError([0], [])
 
     monkeypatch.setattr(headers, "in_processes", die)
-    with pytest.raises(UserError, match=r"^--workers 1: a worker process died") as caught:
+    with pytest.raises(UserError, match=r"^a worker process died: either memory ran out") as caught:
         list(read_headers(["a.dcm"], 1))
     assert "\n" not in str(caught.value)
 

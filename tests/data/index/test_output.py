@@ -73,11 +73,11 @@ def test_a_failure_leaves_nothing_behind(overwrite, tmp_path, monkeypatch):
         if path.name == "pairs.csv":
             raise OSError(28, "No space left on device", "/secret/DOE_JANE")
 
-    monkeypatch.setattr(indexer, "write_table", fail)
+    monkeypatch.setattr(indexer, "write_manifest", fail)
     with pytest.raises(DataError) as caught:
         index(options(tmp_path, overwrite=overwrite))
     assert str(caught.value) == (
-        f"{tmp_path}/out cannot be written (No space left on device); name another folder"
+        f"{tmp_path}/out cannot be written (No space left on device); make room or name another folder"
     )
     assert names_in(tmp_path) == (["data", "out"] if overwrite else ["data"])
     if overwrite:
@@ -123,15 +123,15 @@ def test_a_key_that_cannot_be_made_is_said_before_the_headers_are_read(tmp_path)
 @pytest.mark.parametrize("fault", ["images.csv", "pairs.csv", "refused"])
 def test_a_run_that_fails_leaves_no_key(fault, tmp_path, monkeypatch):
     dicom(tmp_path / "data")
-    write = indexer.write_table
+    write = indexer.write_manifest
 
-    def fail(path, *rest):
+    def fail(path, *rest, **_):
         if fault == "refused" or path.name == fault:
             raise OSError(28, "No space left on device", "/secret/DOE_JANE")
         write(path, *rest)
 
     (tmp_path / "data/notes.txt").touch()
-    monkeypatch.setattr(indexer, "write_refused" if fault == "refused" else "write_table", fail)
+    monkeypatch.setattr(indexer, "write_rows" if fault == "refused" else "write_manifest", fail)
     with pytest.raises(DataError, match="out cannot be written"):
         index(options(tmp_path, key=tmp_path / "key"))
     assert names_in(tmp_path) == ["data"]
@@ -139,13 +139,13 @@ def test_a_run_that_fails_leaves_no_key(fault, tmp_path, monkeypatch):
 
 def test_a_key_that_appeared_meanwhile_is_not_replaced_and_nothing_is_written(tmp_path, monkeypatch):
     dicom(tmp_path / "data")
-    write = indexer.write_table
+    write = indexer.write_manifest
 
     def interfere(path, table):
         (tmp_path / "key").write_text("another run's")
         write(path, table)
 
-    monkeypatch.setattr(indexer, "write_table", interfere)
+    monkeypatch.setattr(indexer, "write_manifest", interfere)
     with pytest.raises(DataError, match=r"key cannot be written \(File exists\)"):
         index(options(tmp_path, key=tmp_path / "key"))
     assert names_in(tmp_path) == ["data", "key"]

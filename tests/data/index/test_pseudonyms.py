@@ -1,12 +1,14 @@
 import hashlib
 import hmac
-import os
 import re
 import stat
+from unittest.mock import Mock
 
 import pytest
 
+from data.base.atomic import open_new
 from data.base.errors import DataError
+from data.index import pseudonyms
 from data.index.pseudonyms import load_key, new_key, pseudonym, save_key
 
 KEY = bytes(range(32))
@@ -69,11 +71,12 @@ def test_a_key_that_cannot_be_read_does_not_invite_another_one(tmp_path):
 
 
 def test_a_key_that_is_not_written_whole_is_not_there(tmp_path, monkeypatch):
-    def full(descriptor, _):
-        os.close(descriptor)
-        raise OSError(28, "No space left on device")
+    def full(path, **options):
+        file = open_new(path, **options)
+        file.write = Mock(side_effect=OSError(28, "No space left on device"))
+        return file
 
-    monkeypatch.setattr(os, "fdopen", full)
+    monkeypatch.setattr(pseudonyms, "open_new", full)
     with pytest.raises(DataError, match=r"cannot be written \(No space left on device\)"):
         save_key(tmp_path / "key", KEY)
     assert not (tmp_path / "key").exists()

@@ -173,12 +173,16 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     command = [sys.executable, "-m", "data.prepare", str(manifest), str(tmp_path / "out"), "--workers", "1"]
     process = subprocess.Popen(command, env=command_environment(), stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "out").glob("train/data-*.arrow")):
+    while not list((tmp_path / "out").glob(".preparing/train-*.done.json")):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*/data-*.arrow")}
+    notes = [
+        note.name.removesuffix(".done.json") for note in (tmp_path / "out").glob(".preparing/*.done.json")
+    ]
+    shards = [tmp_path / "out" / name.replace("-", "/", 1) for name in notes]
+    finished = {path: path.stat().st_mtime_ns for path in shards}
     assert 0 < len(finished) < 8 + 4 + 4
     assert not (tmp_path / "out" / "prepared.json").exists()
     with pytest.raises(DataError, match="is not finished"):
@@ -188,7 +192,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     prepare(DataConfig(path=manifest), tmp_path / "whole", replace(RECIPE, size=512))
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
-    assert not list((tmp_path / "out").rglob("*.part"))
+    assert not list((tmp_path / "out").rglob(".part-*"))
     again = subprocess.run(command, env=command_environment(), capture_output=True, text=True)
     assert again.returncode == 0
     assert "0 of them written now" in again.stdout
@@ -198,17 +202,17 @@ def test_other_settings_and_other_files_are_not_mixed_in(tmp_path):
     config = DataConfig(path=write_manifest(tmp_path))
     prepare(config, tmp_path / "out")
     before = tree(tmp_path / "out")
-    with pytest.raises(DataError, match=r"out was prepared with another bits and size; name"):
+    with pytest.raises(DataError, match=r"out was made with other settings \(bits, size\); name"):
         prepare(config, tmp_path / "out", replace(RECIPE, size=32, bits=8))
     (tmp_path / "manifest.csv").write_text((tmp_path / "manifest.csv").read_text().replace("p9,", "q9,"))
-    with pytest.raises(DataError, match="was prepared with another manifest;"):
+    with pytest.raises(DataError, match=r"made with other settings \(manifest\);"):
         prepare(config, tmp_path / "out")
     assert tree(tmp_path / "out") == before
     assert prepare(config, tmp_path / "out", overwrite=True).written == 20
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").touch()
     for overwrite in (False, True):
-        with pytest.raises(DataError, match="mine holds other files; name a new or empty folder"):
+        with pytest.raises(DataError, match=r"mine holds other files \(thesis.txt\); name a new or an empty"):
             prepare(config, tmp_path / "mine", overwrite=overwrite)
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
@@ -253,8 +257,9 @@ def test_a_run_killed_before_a_shard_was_in_place_leaves_nothing_wrong(tmp_path)
     prepare(config, out, skipping)
     whole = tree(out)
     (out / "prepared.json").unlink()
-    for shard in out.glob("*/data-*.arrow"):  # as if killed after the notes were written
-        shard.with_name(shard.name + ".note").write_text(json.dumps([1, [["x", "stale"]], "stale"]))
+    for note in out.glob(".preparing/*.done.json"):  # as if the shards had been taken away
+        note.write_text(json.dumps({"rows": 1, "skipped": [["x", "stale"]], "digest": "stale"}))
+    for shard in out.glob("*/data-*.arrow"):
         shard.unlink()
     prepare(config, out, skipping)
     assert tree(out) == whole
@@ -346,7 +351,7 @@ def test_training_on_prepared_data_needs_no_reader_of_files(tmp_path):
     [
         ("absent.csv out", ["absent.csv does not exist"]),
         ("{manifest} out --size 8", ["size is 8; it must be at least 32, or native"]),
-        ("{manifest} {manifest}", ["is a file; name a folder"]),
+        ("{manifest} {manifest}", ["is no folder; name a new one"]),
         ("{manifest} out --bits 12", ["--bits"]),
     ],
 )

@@ -12,7 +12,7 @@ import torch
 from data.base.errors import DataError
 from data.config import SynthesisConfig
 from data.simulation.embedded import cache, render
-from data.simulation.embedded.cache import DamagedFileError, read_patient
+from data.simulation.embedded.cache import read_patient
 from data.simulation.embedded.dataset import SyntheticImages, SyntheticPairs
 
 CONFIG = SynthesisConfig(
@@ -122,7 +122,7 @@ def test_an_interrupted_rendering_continues(tmp_path, monkeypatch):
     make(tmp_path, config)
     assert kept.items() <= files(tmp_path).items()
     assert len(files(tmp_path)) == 3
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob(".part-*"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "garbage", "empty", "other"])
@@ -144,11 +144,20 @@ def test_a_damaged_file_is_rendered_again_with_a_warning(tmp_path, caplog, damag
     torch.testing.assert_close(again, whole, rtol=0, atol=0)
 
 
-def test_a_file_of_another_size_is_damaged(tmp_path):
+def test_a_file_of_another_size_is_damaged(tmp_path, caplog):
     make(tmp_path)
     path = next(iter(files(tmp_path)))
-    with pytest.raises(DamagedFileError, match="64 px"):
-        read_patient(path, 2, 64)
+    with caplog.at_level(logging.WARNING):
+        assert read_patient(path, 2, 64) is None
+    assert f"{path} does not hold 2 pairs of 64 px; rendering it again" in caplog.text
+
+
+def test_what_was_just_rendered_is_what_is_read_back(tmp_path):
+    rendered, read = make(tmp_path), make(tmp_path)
+    for index in range(len(read)):
+        assert rendered[index].findings == read[index].findings
+        for name in ("baseline", "followup", "target", "target_baseline"):
+            assert torch.equal(getattr(rendered[index], name), getattr(read[index], name))
 
 
 @pytest.mark.parametrize(

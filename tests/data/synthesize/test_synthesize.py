@@ -16,7 +16,8 @@ import torch
 
 from data.base.errors import DataError
 from data.files.images import read_image, read_target
-from data.synthesize import collection, output
+from data.manifests import writing
+from data.synthesize import collection
 from data.synthesize.__main__ import describe
 from data.synthesize.collection import synthesize
 from data.synthesize.options import FindingProbabilities, SynthesizeConfig
@@ -139,17 +140,17 @@ def test_a_second_run_renders_nothing_new(root, run, monkeypatch):
 def test_an_interrupted_run_goes_on_with_the_same_result(root, run, tmp_path, monkeypatch):
     _, complete = run
     out = tmp_path / "out"
-    write = output.Folder._write_image
+    write = writing.write_map
     written = []
 
-    def stop(self, path, role, image):
+    def stop(path, *rest):
         written.append(path)
         if len(written) == 11:
             raise KeyboardInterrupt
-        write(self, path, role, image)
+        write(path, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(output.Folder, "_write_image", stop)
+        patch.setattr(writing, "write_map", stop)
         with pytest.raises(KeyboardInterrupt):
             synthesize(config(root, out), progress=False)
     assert not (out / "manifest.csv").exists()
@@ -179,7 +180,7 @@ def test_pairs_are_not_written_among_the_volumes(root):
 def test_other_settings_need_another_folder_or_overwrite(root, tmp_path):
     out = tmp_path / "out"
     synthesize(config(root, out), progress=False)
-    with pytest.raises(DataError, match="holds pairs of other settings"):
+    with pytest.raises(DataError, match=r"was made with other settings \(seed\).*--overwrite"):
         synthesize(config(root, out, seed=2), progress=False)
     (out / "notes.txt").write_text("mine")
     synthesize(config(root, out, format="nifti", overwrite=True), progress=False)
@@ -189,7 +190,7 @@ def test_other_settings_need_another_folder_or_overwrite(root, tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(root, tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
-    with pytest.raises(DataError, match="is not empty and not of this command"):
+    with pytest.raises(DataError, match=r"holds other files \(thesis\.tex\); name a new or an empty folder"):
         synthesize(config(root, tmp_path), progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -345,7 +346,7 @@ def full(*_, **__):
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("place", ["data.synthesize.output.write_map", "pathlib.Path.write_text"])
+@pytest.mark.parametrize("place", ["data.manifests.writing.write_map", "pathlib.Path.write_text"])
 def test_a_full_disk_stops_the_run_in_one_line(root, tmp_path, monkeypatch, place):
     monkeypatch.setattr(place, full)
     with pytest.raises(DataError, match=r"out.* cannot be written \(No space left on device\)") as caught:
@@ -355,7 +356,7 @@ def test_a_full_disk_stops_the_run_in_one_line(root, tmp_path, monkeypatch, plac
 
 def test_an_output_below_a_file_is_one_line(root, tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(DataError, match=r"--out .*file/out cannot be written \(Not a directory\)"):
+    with pytest.raises(DataError, match=r"file/out cannot be written \(Not a directory\); make room or name"):
         synthesize(config(root, tmp_path / "file/out"), progress=False)
 
 
@@ -365,7 +366,7 @@ def test_a_run_that_made_nothing_keeps_no_other_out(root, tmp_path):
         synthesize(config(tmp_path / "cts", tmp_path / "out"), progress=False)
     small = config(root, tmp_path / "out", pairs_per_patient=1, seed=2)
     assert synthesize(small, progress=False).pairs == 2
-    with pytest.raises(DataError, match="holds pairs of other settings"):
+    with pytest.raises(DataError, match=r"was made with other settings \(seed\).*--overwrite"):
         synthesize(replace(small, seed=3), progress=False)
 
 

@@ -1,0 +1,153 @@
+"""Folders that a command fills piece by piece, and goes on with when the same command is started again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.base.atomic import named_if_it_fails, remove_parts, scratch_folder, write_text
+from data.base.errors import DataError
+
+_SETTINGS = "settings.json"
+
+
+def entries_of(path: Path) -> list[Path]:
+    """What lies in a folder that is to be written, sorted; nothing where it is not there yet.
+
+    Raises:
+        DataError: it is no folder, or cannot be listed.
+    """
+    if path.exists() and not path.is_dir():
+        raise DataError(f"{path} is no folder; name a new one")
+    try:
+        return sorted(path.iterdir()) if path.exists() else []
+    except OSError as error:
+        raise DataError(f"{path} cannot be listed ({error.strerror}); name another folder") from error
+
+
+def refuse_others(path: Path, others: Sequence[Path]) -> None:
+    """Refuse a folder that is to be written for what lies in it.
+
+    Raises:
+        DataError: naming the first of the `others`.
+    """
+    if others:
+        raise DataError(f"{path} holds other files ({others[0].name}); name a new or an empty folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFolder:
+    """A folder that one command writes; several processes of it may write pieces at once.
+
+    Attributes:
+        path: the folder.
+        state: the folder in it that says with which settings it is made, and which pieces are finished.
+        last: the file that is written once all pieces are there.
+        files: patterns of all other files that the command writes.
+    """
+
+    path: Path
+    state: str
+    last: str
+    files: tuple[str, ...]
+
+    def claim(self, settings: Mapping[str, Any], *, overwrite: bool | None = None) -> None:
+        """Make the folder, or take it up again with the settings it was made with.
+
+        What was begun with other settings makes room where no piece of it is finished.
+
+        Args:
+            settings: whatever decides what is in the files, to be stored as JSON.
+            overwrite: remove what was made with other settings; None where the command has no such option.
+
+        Raises:
+            DataError: the folder is of something else or of other settings, or cannot be written.
+        """
+        wanted = json.loads(json.dumps(settings))
+        file = self.path / self.state / _SETTINGS
+        entries = entries_of(self.path)
+        with named_if_it_fails(self.path):
+            found = _read(file) or {}
+            if not file.exists():
+                refuse_others(self.path, [entry for entry in entries if not _is_empty_folder(entry)])
+            elif found != wanted:
+                if not overwrite and (self.records() or (self.path / self.last).is_file()):
+                    names = sorted(key for key in wanted | found if wanted.get(key) != found.get(key))
+                    raise DataError(
+                        f"{self.path} was made with other settings ({', '.join(names)}); name another "
+                        f"folder, repeat its settings ({self.state}/{_SETTINGS} there) to go on with it"
+                        + ("" if overwrite is None else ", or replace what it holds with --overwrite")
+                    )
+                self.clear()
+            remove_parts(self.path)
+            remove_parts(file.parent)
+            if found != wanted:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_text(file, json.dumps(wanted, indent=1) + "\n")
+
+    def clear(self) -> None:
+        """Remove every piece and whatever else the command wrote but the settings, and nothing of others."""
+        with named_if_it_fails(self.path):
+            for pattern in (self._record("*"), self.last, *self.files):
+                for file in list(self.path.glob(pattern)):
+                    file.unlink()
+                    with suppress(OSError):  # a folder that is not empty stays
+                        for folder in file.relative_to(self.path).parents[:-1]:
+                            (self.path / folder).rmdir()
+
+    def records(self) -> list[dict[str, Any]]:
+        """Of every finished piece, sorted by name; a damaged record is of none."""
+        found = [_read(path) for path in sorted(self.path.glob(self._record("*")))]
+        return [record for record in found if record]
+
+    def record_of(self, name: str) -> dict[str, Any] | None:
+        """The record of one piece, or None where it is not finished."""
+        return _read(self.path / self._record(name)) or None
+
+    @contextmanager
+    def piece(self, name: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """Write a piece, which takes its place once the block is left, its record last.
+
+        Where the block is left by an error, or with an empty record, nothing of the piece is written.
+
+        Yields:
+            A folder to put its files into, by the paths they get in the output folder, and its record, to be
+            filled with what is to be known of it.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        with named_if_it_fails(self.path), scratch_folder(self.path / name) as folder:
+            content = dict[str, Any]()
+            yield folder, content
+            if not content:
+                return
+            record = folder / self._record(name)
+            record.parent.mkdir()
+            record.write_text(json.dumps(content), encoding="utf-8")
+            (self.path / self._record(name)).unlink(missing_ok=True)  # of an earlier piece of that name
+            files = [file for file in folder.rglob("*") if file.is_file() and file != record]
+            for file in [*files, record]:
+                final = self.path / file.relative_to(folder)
+                final.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(final)
+
+    def _record(self, name: str) -> str:
+        return f"{self.state}/{name}.done.json"
+
+
+def _is_empty_folder(path: Path) -> bool:
+    """What a run leaves on a full disk."""
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
