@@ -28,7 +28,6 @@ from data.geometry import Geometry, content_of
 from data.manifests.loading import load_record
 from data.manifests.records import ImageRecord, PairRecord, RecordTable
 from data.prepared.store import (
-    EXTRA_COLUMNS,
     INFO,
     PICTURES,
     Bits,
@@ -110,6 +109,7 @@ def prepare_records(
         framing=recipe.framing,
         records=_fingerprint(records),
         shards=shards,
+        columns=records.further,
     )
     finished = _begin(out, info, overwrite)
     if finished is not None:
@@ -197,7 +197,7 @@ def _begin(out: Path, info: StoreInfo, overwrite: bool) -> StoreInfo | None:
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    names = {"records": "manifest", "shards": "manifest"}
+    names = {"records": "manifest", "shards": "manifest", "columns": "manifest"}
     return sorted({names.get(key, key) for key in now if before.get(key) != now[key]})
 
 
@@ -237,13 +237,13 @@ def _write_shard(shard: _Shard) -> int:
     """Write one shard; returns its rows."""
     assert _worker is not None
     kind, recipe = _worker
-    schema = features(kind).arrow_schema
+    schema = features(kind, shard.rows.further).arrow_schema
     rows, skipped, waiting, batch = 0, [], 0, []
     with whole(shard.path) as part:
         with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-            for index, record in enumerate(shard.rows):
+            for record in shard.rows:
                 try:
-                    row = _row(record, shard.rows, index, kind, recipe)
+                    row = _row(record, kind, recipe)
                 except DataError as error:
                     if recipe.on_error == "raise":
                         raise
@@ -264,19 +264,13 @@ def _write_shard(shard: _Shard) -> int:
     return rows
 
 
-def _row(
-    record: PairRecord | ImageRecord, rows: RecordTable[Any], index: int, kind: Kind, recipe: Recipe
-) -> dict[str, Any]:
+def _row(record: PairRecord | ImageRecord, kind: Kind, recipe: Recipe) -> dict[str, Any]:
     pictures = load_record(record, intensity=recipe.intensity, change=recipe.change)
-    columns = rows.columns
-    extra = {
-        name: columns.column(name)[index].as_py() if name in columns.column_names else None
-        for name in EXTRA_COLUMNS
-    }
     return {
         "id": record.id,
         "patient_id": record.patient_id,
-        **extra,
+        **({"findings": "+".join(record.findings) or None} if isinstance(record, PairRecord) else {}),
+        **record.columns,
         **{
             role: _picture(pictures[role], getattr(record, role), recipe, signed=_is_signed(role, recipe))
             if role in pictures

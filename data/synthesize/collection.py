@@ -264,7 +264,5 @@ def _splits(records: Sequence[Record], config: SynthesizeConfig) -> dict[str, st
     volumes = {record.volume for record in records}
     if len(volumes) < _FEWEST_VOLUMES:
         return None
-    drawn = draw_splits(
-        volumes, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.split_seed
-    )
+    drawn = draw_splits(volumes, config)
     return {patient_name(record.volume, record.patient): drawn[record.volume] for record in records}

@@ -29,41 +29,6 @@ from data.simulation.volumes.phantom import make_phantom
 log = logging.getLogger(__name__)
 
 
-def load_split(
-    config: SynthesisConfig,
-    image_size: int,
-    cache_dir: Path,
-    split: str,
-    workers: int | None = None,
-    progress: bool = True,
-) -> list[StoredPairs]:
-    """The pairs of every patient of a split, from the cache where they are there and intact.
-
-    Args:
-        config: what to draw.
-        image_size: side of the images in pixels.
-        cache_dir: where rendered patients are kept.
-        split: train, val or test.
-        workers: rendering processes; by default one for each core.
-        progress: show a bar over the patients to render.
-
-    Raises:
-        ValueError: if the split is unknown.
-        DataError: if the CT is asked for and not installed.
-    """
-    if split not in SPLITS:
-        raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
-    ct = resolve_volume(config)
-    task = _Task(config=config, image_size=image_size, folder=cache_folder(config, image_size, cache_dir, ct))
-    found = task.read(split)
-    missing = [patient for patient, pairs in found.items() if pairs is None]
-    _render(task, ct, missing, workers, progress)
-    again = {
-        patient: read_patient(task.path(patient), config.pairs_per_patient, image_size) for patient in missing
-    }
-    return [pairs or again[patient] for patient, pairs in found.items()]
-
-
 def render_splits(
     config: SynthesisConfig,
     image_size: int,
@@ -71,16 +36,29 @@ def render_splits(
     splits: Sequence[str] = SPLITS,
     workers: int | None = None,
     progress: bool = True,
-) -> None:
-    """Render what the cache lacks of several splits at once.
+) -> dict[str, list[StoredPairs]]:
+    """The pairs of every patient of some splits; what the cache lacks or holds damaged is rendered at once.
 
-    Whoever needs all of them saves the start of the processes for each, some seconds.
-    The arguments are those of `load_split`.
+    Args:
+        config: what to draw.
+        image_size: side of the images in pixels.
+        cache_dir: where rendered patients are kept for the next run with the same settings.
+        splits: of train, val and test.
+        workers: rendering processes; by default one for each core.
+        progress: show a bar over the patients to render.
+
+    Raises:
+        DataError: if the CT is asked for and not installed.
     """
     ct = resolve_volume(config)
     task = _Task(config=config, image_size=image_size, folder=cache_folder(config, image_size, cache_dir, ct))
-    missing = [patient for split in splits for patient, pairs in task.read(split).items() if pairs is None]
+    found = {split: task.read(split) for split in splits}
+    missing = [patient for patients in found.values() for patient, pairs in patients.items() if pairs is None]
     _render(task, ct, missing, workers, progress)
+    for split, index in missing:
+        path = task.path((split, index))
+        found[split][split, index] = read_patient(path, config.pairs_per_patient, image_size)
+    return {name: [pairs for pairs in split.values() if pairs is not None] for name, split in found.items()}
 
 
 _Patient = tuple[str, int]
