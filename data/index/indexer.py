@@ -252,6 +252,7 @@ def _image_table(images: Images, paths: pa.Array) -> pa.Table:
             "image": paths,
             "split": images.split,
             "view": images.view,
+            **images.labels,
         }
     )
 
