@@ -1,9 +1,10 @@
 """Generator and discriminator, built from the options."""
 
+import copy
 import inspect
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from data.base.errors import UserError, first_line
 from gan.adversarial.options import AdversarialConfig
@@ -11,32 +12,61 @@ from gan.run.plugins import build_network, encoder_option, is_ours, network_clas
 
 
 def build_generator(config: AdversarialConfig) -> nn.Module:
-    """The generator named by `--generator`: `(baseline, followup) -> change map`."""
+    """The generator named by `--generator`: `(baseline, followup) -> change map`.
+
+    Raises:
+        UserError: there is none, or one of the user's own whose map is not of the images' size.
+    """
+    option = f"--generator {config.generator}"
     options = {"config": config.network, "change": config.data.change, **encoder_option(config)}
     generator = build_network(config.generator, "--generator", options)
     if not is_ours(config.generator):
-        _check_shape(generator, config)
+        image = _image(config)
+        change = _try(generator, option, image, image)
+        if not isinstance(change, Tensor) or change.shape != image.shape:
+            raise UserError(f"{option} maps images {_text(image)} to {_text(change)}; make it {_text(image)}")
     return generator
 
 
 def build_discriminator(config: AdversarialConfig) -> nn.Module:
-    """The discriminator named by `--discriminator`: `(baseline, followup, change map) -> logits`."""
+    """The discriminator named by `--discriminator`: `(baseline, followup, change map) -> logits`.
+
+    Raises:
+        UserError: there is none, or one of the user's own that does not return logits.
+    """
+    option = f"--discriminator {config.discriminator}"
     taken = inspect.signature(network_class(config.discriminator, "--discriminator")).parameters
     options = {"in_channels": 3, **vars(config.disc)}
     options = {name: value for name, value in options.items() if name in taken}
-    return build_network(config.discriminator, "--discriminator", options)
+    discriminator = build_network(config.discriminator, "--discriminator", options)
+    if not is_ours(config.discriminator):
+        image = _image(config)
+        logits = _try(discriminator, option, image, image, image)
+        scales = logits if isinstance(logits, list | tuple) else [logits]
+        if not scales or not all(isinstance(s, Tensor) and s.shape[:2] == (len(image), 1) for s in scales):
+            wanted = f"({len(image)}, 1, h, w), or a list of such"
+            raise UserError(f"{option} judges images {_text(image)} by {_text(logits)}; make it {wanted}")
+    return discriminator
+
+
+def _image(config: AdversarialConfig) -> Tensor:
+    """Two images as they come in training, but for what is on them."""
+    side = config.data.image_size
+    return torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
 
 
 @torch.no_grad()
-def _check_shape(generator: nn.Module, config: AdversarialConfig) -> None:
-    """Refuse a generator of the user's own whose map is not of the images' size, before training."""
-    image = torch.zeros(1, 1, config.data.image_size, config.data.image_size)
-    wanted = tuple(image.shape)
+def _try(network: nn.Module, option: str, *images: Tensor) -> object:
+    """What a network of the user's own makes of some images; neither it nor anything random moves."""
     try:
-        found = tuple(generator(image, image).shape)
+        with torch.random.fork_rng(devices=[]):
+            return copy.deepcopy(network).eval()(*images)
     except Exception as error:  # whatever the user's network raises
-        raise UserError(
-            f"--generator {config.generator} fails on two images {wanted} ({first_line(error)})"
-        ) from error
-    if found != wanted:
-        raise UserError(f"--generator {config.generator} maps images {wanted} to {found}; make it {wanted}")
+        inputs = f"{len(images)} images {_text(images[0])}"
+        raise UserError(f"{option} fails on {inputs} ({first_line(error)})") from error
+
+
+def _text(output: object) -> str:
+    if isinstance(output, list | tuple):
+        return f"[{', '.join(map(_text, output))}]"
+    return str(tuple(output.shape)) if isinstance(output, Tensor) else type(output).__name__

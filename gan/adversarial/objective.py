@@ -31,6 +31,9 @@ class Objective:
     weights: Mapping[str, float]
     penalties: Mapping[str, Penalty] = field(default_factory=dict)
     """Further terms of the discriminator's loss, of (discriminator, batch, detached fake)."""
+    modules: nn.ModuleDict = field(default_factory=nn.ModuleDict)
+    """Losses of the user's own that hold weights or buffers, by name: trained with the generator, saved with
+    the run."""
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """Weighted sum of raw terms; the only place where weights are applied."""
@@ -67,8 +70,8 @@ def pixel_term(loss: PixelLoss) -> PairTerm:
     return lambda batch, prediction: loss(prediction, _target(batch), batch.valid)
 
 
-RESERVED = ("generator", "discriminator", "logits_real", "logits_fake")
-"""Names of other numbers in the log."""
+EXTRA = "extra/"
+"""Before the names of the user's own terms, which the log's own names thus never meet."""
 
 
 def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.device) -> Objective:
@@ -81,15 +84,20 @@ def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.d
     terms = {name: pixel_term(of(config.loss)) for name, of in PIXEL_LOSSES.items() if weights[name] > 0}
     if weights["perceptual"] > 0:
         terms["perceptual"] = perceptual_term(config, encoder, device)
+    modules = nn.ModuleDict()
     for spec in config.extra_loss:
         name, target, weight = parse_weighted(spec, "--extra-loss")
-        if name in weights or name in RESERVED:
-            raise UserError(
-                f"--extra-loss {spec}: there is a term {name} already; give the function another name"
-            )
+        name = f"{EXTRA}{name}"
+        if name in weights:
+            raise UserError(f"--extra-loss {spec}: two functions are called the same; give one another name")
         weights[name] = weight
         if weight > 0:
-            terms[name] = _extra_term(import_object(target, "--extra-loss"), spec, device)
+            loss = _extra_loss(import_object(target, "--extra-loss"), spec)
+            if isinstance(loss, nn.Module):
+                loss = loss.to(device)
+                if loss.state_dict():
+                    modules[name.replace(".", "_")] = loss
+            terms[name] = _extra_term(loss, spec)
     if not any(weights.values()):
         raise UserError(
             "every weight of the generator's loss is 0; set one of --weights.l1, .perceptual, .adversarial"
@@ -100,10 +108,15 @@ def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.d
             "start at 0, or set --weights.l1 or --weights.perceptual"
         )
     used = {name: weight for name, weight in weights.items() if weight > 0}
-    return Objective(pair_terms=terms, adversarial=ADVERSARIAL[config.loss.adversarial], weights=used)
+    return Objective(
+        pair_terms=terms,
+        adversarial=ADVERSARIAL[config.loss.adversarial],
+        weights=used,
+        modules=modules,
+    )
 
 
-def _extra_term(function: object, spec: str, device: torch.device) -> PairTerm:
+def _extra_loss(function: object, spec: str) -> Callable[[Tensor, Tensor], object]:
     """A user's `(prediction, target) -> scalar`; a class is built without arguments first."""
     try:
         loss = function() if isinstance(function, type) else function
@@ -111,11 +124,12 @@ def _extra_term(function: object, spec: str, device: torch.device) -> PairTerm:
         raise UserError(
             f"--extra-loss {spec} cannot be built without arguments ({first_line(error)})"
         ) from error
-    if isinstance(loss, nn.Module):
-        loss = loss.to(device)
     if not callable(loss):
         raise UserError(f"--extra-loss {spec}: it is not a function of (prediction, target)")
+    return loss
 
+
+def _extra_term(loss: Callable[[Tensor, Tensor], object], spec: str) -> PairTerm:
     def term(batch: PairBatch, prediction: Tensor) -> Tensor:
         value = loss(prediction.float(), _target(batch))
         if not isinstance(value, Tensor) or value.ndim != 0:

@@ -1,6 +1,6 @@
 """The adversarial stage: put together, run, and judged."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from gan.run.handover import (
     load_encoder,
     load_network,
     save_network,
+    seen_by,
     transfer_encoder,
     weights_digest,
 )
@@ -56,9 +57,11 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     loaders = open_loaders(run.accelerator, config, open_pairs(config.data), collate_pairs)
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
     stage = AdversarialStage(config, state, loaders, cases, run.directory)
-    run.kept["ema"] = state.ema
+    run.kept |= {"ema": state.ema, "losses": state.objective.modules}
     digest = {} if pretrained is None else {"the encoder in --pretrained": weights_digest(pretrained)}
     run.begin(loaders, identity=digest, news=stage.introduction())
+    if pretrained is not None and (warning := seen_by(pretrained, loaders.splits)):
+        run.log.say(warning)
     train(run, stage, loaders)
 
     # Of the saved generator, on patients never trained on.
@@ -102,21 +105,21 @@ class AdversarialStage:
     higher_is_better = True
     shown = ("l1", "adversarial", "discriminator")
 
-    def step(self, batch: PairBatch, epoch: int, step: int) -> Terms:
-        """Augment, then one D phase, one G phase and a step of the average."""
+    def step(self, batches: Sequence[PairBatch], epoch: int, step: int) -> Terms:
+        """Augment, then one step of D, of G and of the average."""
         config, state = self.config, self.state
-        batch = augment_pairs(
-            batch, config.data.augment, change=config.data.change, seed=config.seed, epoch=epoch
-        )
+        augment, change, seed = config.data.augment, config.data.change, config.seed
+        batches = [augment_pairs(batch, augment, change=change, seed=seed, epoch=epoch) for batch in batches]
         set_rate = partial(set_learning_rate, course=config.optim, step=step, total=self.loaders.total_steps)
         set_rate(state.optimizer_generator, config.optim.lr_generator)
         set_rate(state.optimizer_discriminator, config.optim.lr_discriminator)
         if config.freeze_encoder_epochs:
-            set_trainable(self._encoder_parameters, epoch >= config.freeze_encoder_epochs)
+            learns = epoch >= config.freeze_encoder_epochs
+            set_trainable(self._encoder_parameters, learns)
+            self._encoder.train(learns)  # statistics of a normalisation would move
         playing = config.weights.adversarial > 0 and epoch >= config.adversarial_start
-        terms = adversarial_step(state, batch, adversarial=playing)
-        if state.accelerator.sync_gradients:
-            ema_update(state, ema_decay(step, decay=config.ema_decay))
+        terms = adversarial_step(state, batches, adversarial=playing)
+        ema_update(state, ema_decay(step, decay=config.ema_decay))
         return terms
 
     def settings(self) -> dict[str, Any]:
@@ -164,10 +167,14 @@ class AdversarialStage:
     def _signed(self) -> bool:
         return self.config.data.change == "signed"
 
+    @property
+    def _encoder(self) -> nn.Module:
+        encoder: nn.Module = self.state.accelerator.unwrap_model(self.state.generator).encoder
+        return encoder
+
     @cached_property
     def _encoder_parameters(self) -> list[nn.Parameter]:
-        encoder = self.state.accelerator.unwrap_model(self.state.generator).encoder
-        return [parameter for parameter in encoder.parameters() if parameter.requires_grad]
+        return [parameter for parameter in self._encoder.parameters() if parameter.requires_grad]
 
     def maps(self, generator: nn.Module, batches: Iterable[PairBatch]) -> ChangeMaps:
         """The change maps of a split, from all processes."""

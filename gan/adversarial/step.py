@@ -3,7 +3,7 @@
 Every phase returns its raw, detached terms by name; nothing here leaves the device.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,10 +15,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from data import PairBatch
 from gan.adversarial.objective import Objective
 from gan.adversarial.options import AdversarialOptimConfig
-from gan.run.optim import channels_last, decay_groups, optimiser_step
+from gan.run.optim import average_gradients, channels_last, decay_groups, optimiser_step, shares
 from gan.run.progress import Terms
 
 Logits = Tensor | list[Tensor]
+Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 @dataclass
@@ -42,14 +43,17 @@ def assemble(
     objective: Objective,
     optim: AdversarialOptimConfig,
 ) -> AdversarialState:
-    """Networks and optimisers on the devices; the average starts as a copy of the generator."""
+    """Networks and optimisers on the devices; the average starts as a copy of the generator.
+
+    Weights in a loss of the user's own are trained by the generator's optimiser.
+    """
     generator, discriminator = channels_last(generator), channels_last(discriminator)
     ema = AveragedModel(generator, use_buffers=True).to(accelerator.device).eval()
     generator, discriminator, optimizer_generator, optimizer_discriminator = accelerator.prepare(
         generator,
         discriminator,
         AdamW(
-            decay_groups(generator, optim.weight_decay),
+            decay_groups([*generator.parameters(), *objective.modules.parameters()], optim.weight_decay),
             lr=optim.lr_generator,
             betas=(optim.beta1_generator, 0.999),
             fused=True,
@@ -73,19 +77,32 @@ def assemble(
     )
 
 
-def adversarial_step(state: AdversarialState, batch: PairBatch, *, adversarial: bool) -> Terms:
-    """One D phase and one G phase on the same prediction; without `adversarial`, the G phase alone."""
-    with state.accelerator.accumulate(state.generator, state.discriminator):
+def adversarial_step(state: AdversarialState, batches: Sequence[PairBatch], *, adversarial: bool) -> Terms:
+    """One optimiser step of D and G on the batches together; without `adversarial`, of G alone.
+
+    All batches meet the same two networks, which step when the last has been seen, so that several small
+    batches make the step of one large one.
+    """
+    accelerator, terms = state.accelerator, dict[str, Tensor]()
+    for batch, share in shares(accelerator, batches, state.generator, state.discriminator):
         fake = state.generator(batch.baseline, batch.followup)
         if batch.valid is not None:
             # Padding counts nowhere: D could tell real from fake by it, and features would compare it.
             assert batch.target is not None
             fake, batch = fake * batch.valid, replace(batch, target=batch.target * batch.valid)
-        terms = discriminator_phase(state, batch, fake.detach()) if adversarial else {}
-        return terms | generator_phase(state, batch, fake, adversarial=adversarial)
+        found = discriminator_phase(state, batch, fake.detach(), share) if adversarial else {}
+        found |= generator_phase(state, batch, fake, share, adversarial=adversarial)
+        for name, value in found.items():
+            terms[name] = terms[name] + share * value if name in terms else share * value
+    average_gradients(accelerator, state.objective.modules)  # which nothing wraps
+    optimizers = [state.optimizer_discriminator] if adversarial else []
+    optimiser_step(
+        accelerator, *optimizers, state.optimizer_generator, clip=state.generator, clip_norm=state.clip_norm
+    )
+    return terms
 
 
-def discriminator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor) -> Terms:
+def discriminator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor, share: float) -> Terms:
     """D learns to tell (baseline, followup, target) from (baseline, followup, prediction).
 
     Real and fake go through D in one pass, so that nothing in D can tell them apart by their batch.
@@ -102,8 +119,7 @@ def discriminator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor)
         name: penalty(state.discriminator, batch, fake) for name, penalty in state.objective.penalties.items()
     }
     total = loss + state.objective.total(penalties) if penalties else loss
-    state.accelerator.backward(total)
-    optimiser_step(state.accelerator, state.optimizer_discriminator, state.discriminator, clip_norm=0)
+    state.accelerator.backward(share * total)
     return {
         **{name: penalty.detach() for name, penalty in penalties.items()},
         "discriminator": loss.detach(),
@@ -112,7 +128,9 @@ def discriminator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor)
     }
 
 
-def generator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor, *, adversarial: bool) -> Terms:
+def generator_phase(
+    state: AdversarialState, batch: PairBatch, fake: Tensor, share: float, *, adversarial: bool
+) -> Terms:
     """G learns to predict the target and to pass for it before D, whose parameters rest meanwhile."""
     terms = {name: term(batch, fake) for name, term in state.objective.pair_terms.items()}
     if adversarial:
@@ -124,17 +142,27 @@ def generator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor, *, 
         set_trainable(trained, True)
         terms["adversarial"] = state.objective.adversarial.generator(logits)
     total = state.objective.total(terms)
-    state.accelerator.backward(total)
-    optimiser_step(state.accelerator, state.optimizer_generator, state.generator, state.clip_norm)
+    state.accelerator.backward(share * total)
     return {name: term.detach() for name, term in terms.items()} | {"generator": total.detach()}
 
 
 def ema_update(state: AdversarialState, decay: float) -> None:
     """Move the average of the generator, buffers included, towards the generator.
 
+    What is no quantity (indices, counts, flags) is copied.
+
     Source: Yazici et al., ICLR 2019, equation 3.
     """
-    state.ema.multi_avg_fn = get_ema_multi_avg_fn(decay)
+    average = get_ema_multi_avg_fn(decay)
+
+    def follow(averages: Tensors, current: Tensors, steps: Tensor | int) -> None:
+        """All tensors of a call are of one type."""
+        if averages[0].is_floating_point() or averages[0].is_complex():
+            average(averages, current, steps)
+        else:
+            torch._foreach_copy_(averages, current)
+
+    state.ema.multi_avg_fn = follow
     state.ema.update_parameters(state.accelerator.unwrap_model(state.generator))
 
 

@@ -190,7 +190,7 @@ def waiting(config: AdversarialConfig) -> float:
     while done < WARM_UP + STEPS:
         order.epoch = done
         for batch in watch.iterate(loader):
-            adversarial_step(state, batch, adversarial=True)
+            adversarial_step(state, [batch], adversarial=True)
             done += 1
             if done == WARM_UP:
                 watch.waiting = watch.total = 0.0

@@ -65,7 +65,7 @@ def pretrain_pieces(
         return augment_images(batch, config.data.augment, seed=0, epoch=0), mask
 
     augmented, mask = transform()
-    return len(batch), transform, lambda: masked_step(learner, augmented, mask)
+    return len(batch), transform, lambda: masked_step(learner, [augmented], lambda _: mask)
 
 
 def adversarial_pieces(
@@ -91,7 +91,7 @@ def adversarial_pieces(
     augmented = transform()
 
     def step() -> None:
-        adversarial_step(state, augmented, adversarial=True)
+        adversarial_step(state, [augmented], adversarial=True)
         ema_update(state, config.ema_decay)
 
     films = [Radiograph(pixels=image[0, 0].cpu().numpy(), spacing_mm=None) for image in (baseline, followup)]

@@ -1,6 +1,6 @@
 """Masked reconstruction: hidden patches of a radiograph are predicted from the visible ones."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,16 @@ from losses import masked_l1_loss
 from networks import MaskedReconstructionModel
 
 
-def masked_step(learner: Learner, batch: ImageBatch, mask: Tensor) -> Terms:
+def masked_step(
+    learner: Learner, batches: Sequence[ImageBatch], masks: Callable[[ImageBatch], Tensor]
+) -> Terms:
     """Reconstruct hidden patches from visible ones; only hidden pixels count."""
-    with learner.accelerator.accumulate(learner.model):
-        reconstruction = learner.model(batch.image, mask)
-        loss = masked_l1_loss(reconstruction, batch.image, mask, batch.valid)
-        learner.descend(loss)
-    return {"masked_l1": loss.detach()}
+
+    def loss(batch: ImageBatch) -> Tensor:
+        mask = masks(batch)
+        return masked_l1_loss(learner.model(batch.image, mask), batch.image, mask, batch.valid)
+
+    return {"masked_l1": learner.descend(batches, loss)}
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,12 @@ class MaskedStage:
             config=config.network, patch_size=config.mask.patch_size, **encoder_option(config)
         )
 
-    def step(self, batch: ImageBatch, epoch: int, step: int) -> Terms:
+    def step(self, batches: Sequence[ImageBatch], epoch: int, step: int) -> Terms:
         """Augment, hide patches, reconstruct."""
-        batch = augment_images(batch, self.config.data.augment, seed=self.config.seed, epoch=epoch)
+        augment, seed = self.config.data.augment, self.config.seed
+        batches = [augment_images(batch, augment, seed=seed, epoch=epoch) for batch in batches]
         self.learner.set_rate(step, self.loaders.total_steps)
-        return masked_step(self.learner, batch, self._masks(batch, epoch))
+        return masked_step(self.learner, batches, lambda batch: self._masks(batch, epoch))
 
     def settings(self) -> dict[str, Any]:
         """The learning rate of the moment."""

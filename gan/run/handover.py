@@ -1,7 +1,9 @@
 """What a run hands on: a network with its weights and how it must be fed, in a folder that says all of it."""
 
+import csv
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from data.base.atomic import whole_folder
 from data.base.errors import UserError, first_line
 from data.config import Change, DataConfig, Framing, Intensity
 from gan.run.directory import RunDir
+from gan.run.loaders import Split
 from gan.run.plugins import network_class
 
 _WEIGHTS = "model.safetensors"
@@ -95,6 +98,26 @@ def weights_digest(run: RunDir) -> str:
     """Sixteen hexadecimal digits that tell one pretrained encoder from another."""
     with (run.encoder / _WEIGHTS).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def seen_by(run: RunDir, splits: Mapping[str, Split]) -> str:
+    """A warning where patients held out now are of the names of some that a pretraining run trained on.
+
+    Empty where there are none, or where nobody knows.
+    """
+    if not run.split.is_file():
+        return ""
+    with run.split.open(newline="") as file:
+        trained_on = {row["patient_id"] for row in csv.DictReader(file) if row["split"] == "train"}
+    held_out = {patient for name in ("val", "test") for patient in splits[name].patients or ()}
+    seen = sorted(trained_on & held_out)
+    if not seen:
+        return ""
+    return (
+        f"WARNING: {len(seen)} of the {len(held_out)} patients held out here (such as {seen[0]}) were "
+        f"trained on by {run.path}: the final numbers will be too good. Split both runs alike: the same "
+        "--data.split-seed and fractions, or splits named in the manifest."
+    )
 
 
 def transfer_encoder(pretrained: nn.Module, model: nn.Module, place: str) -> None:

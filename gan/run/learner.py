@@ -1,12 +1,14 @@
 """One model that learns from one loss; what stages without a game between two networks are made of."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from gan.run.optim import channels_last, decay_groups, optimiser_step, set_learning_rate
+from gan.run.optim import BatchT, channels_last, decay_groups, optimiser_step, set_learning_rate, shares
 from gan.run.options import OptimConfig
 
 
@@ -23,7 +25,7 @@ class Learner:
     def prepare(cls, accelerator: Accelerator, model: nn.Module, optim: OptimConfig) -> "Learner":
         """Put a model and an AdamW for it on the devices."""
         model = channels_last(model)
-        groups = decay_groups(model, optim.weight_decay)
+        groups = decay_groups(model.parameters(), optim.weight_decay)
         optimizer = AdamW(groups, lr=optim.lr, betas=(0.9, 0.95), fused=True)
         model, optimizer = accelerator.prepare(model, optimizer)
         return cls(accelerator, model, optimizer, optim)
@@ -38,7 +40,12 @@ class Learner:
         """The learning rate of optimiser step `step` of `total`."""
         set_learning_rate(self.optimizer, self.optim.lr, self.optim, step=step, total=total)
 
-    def descend(self, loss: Tensor) -> None:
-        """Backward, clip, step and clear, inside `accelerator.accumulate`."""
-        self.accelerator.backward(loss)
-        optimiser_step(self.accelerator, self.optimizer, self.model, self.optim.clip_norm)
+    def descend(self, batches: Sequence[BatchT], loss: Callable[[BatchT], Tensor]) -> Tensor:
+        """One optimiser step on a loss that is a mean over samples; returns it, detached."""
+        total = torch.zeros((), device=self.accelerator.device)
+        for batch, share in shares(self.accelerator, batches, self.model):
+            value = share * loss(batch)
+            self.accelerator.backward(value)
+            total = total + value.detach()
+        optimiser_step(self.accelerator, self.optimizer, clip=self.model, clip_norm=self.optim.clip_norm)
+        return total

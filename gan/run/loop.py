@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -35,8 +36,8 @@ class Stage(Protocol):
     def shown(self) -> tuple[str, ...]:
         """Terms to show beside the progress bar."""
 
-    def step(self, batch: Any, epoch: int, step: int) -> Terms:
-        """Learn from one batch; makes optimiser step number `step` (from 0) of epoch `epoch` (from 0)."""
+    def step(self, batches: Sequence[Any], epoch: int, step: int) -> Terms:
+        """Make optimiser step number `step` of epoch `epoch` (both from 0) on the batches together."""
 
     def settings(self) -> dict[str, Any]:
         """What the terms of the moment depend on, such as weights and learning rates; logged with them."""
@@ -75,18 +76,18 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
             epoch, done = divmod(progress.step, per_epoch)
             bar.set_description(f"epoch {epoch + 1}/{config.epochs}")
             loaders.order.epoch = epoch
-            first = done * config.gradient_accumulation
-            batches = skip_first_batches(loaders.train, first) if done else loaders.train
-            for index, batch in enumerate(watch.iterate(batches), start=first):
-                log.note_skipped(batch.skipped)
+            size = config.gradient_accumulation
+            waiting = skip_first_batches(loaders.train, done * size) if done else loaders.train
+            for index, batches in enumerate(in_groups(watch.iterate(waiting), size), start=done):
+                log.note_skipped(reason for batch in batches for reason in batch.skipped)
                 # Whatever is random inside the networks follows from here, so a resumed run repeats it.
-                torch.manual_seed(fold_seed("step", config.seed, epoch, index, accelerator.process_index))
-                terms = stage.step(batch, epoch, progress.step)
+                torch.manual_seed(
+                    fold_seed("step", config.seed, epoch, index * size, accelerator.process_index)
+                )
+                terms = stage.step(batches, epoch, progress.step)
                 progress.add(terms)
-                finite.add(terms, progress.step + 1, batch.id)
-                if not accelerator.sync_gradients:
-                    continue
                 progress.step += 1
+                finite.add(terms, progress.step, [name for batch in batches for name in batch.id])
                 bar.update()
                 ends = progress.step % per_epoch == 0 or progress.step == total
                 logs = progress.step % config.log_every == 0 or progress.step == total
@@ -112,6 +113,13 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                         f"continue with --resume {run.directory.path}"
                     )
     log.say(f"waiting for data took {watch.share:.1%} of the time of training")
+
+
+def in_groups(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """The batches of one optimiser step after the other; the last group may be smaller."""
+    iterator = iter(batches)
+    while group := list(islice(iterator, size)):
+        yield group
 
 
 class DataWatch:

@@ -1,5 +1,7 @@
 """Parameter groups, learning rates, and the step of an optimiser."""
 
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import ExitStack
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -10,6 +12,7 @@ from torch.optim import Optimizer
 from gan.run.options import Schedule
 from gan.run.schedules import learning_rate_factor
 
+BatchT = TypeVar("BatchT", bound=Sized)
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
@@ -20,9 +23,9 @@ class Course(Protocol):
     warmup_steps: int
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Weight decay for matrices and kernels, none for biases, norms and other vectors."""
-    parameters = list(model.parameters())
+    parameters = list(parameters)
     return [
         {
             "params": [parameter for parameter in parameters if parameter.ndim > 1],
@@ -45,14 +48,49 @@ def learning_rate(optimizer: Optimizer) -> float:
     return rate
 
 
+def shares(
+    accelerator: Accelerator, batches: Sequence[BatchT], *models: nn.Module
+) -> Iterator[tuple[BatchT, float]]:
+    """The batches of one optimiser step, each with its share of the samples.
+
+    Losses that are means over samples, times these shares, add up to that of one large batch. Several
+    processes exchange the gradients of the models at the last batch only.
+    """
+    total = sum(map(len, batches))
+    for number, batch in enumerate(batches, start=1):
+        with ExitStack() as stack:
+            if number < len(batches):
+                for model in models:
+                    stack.enter_context(accelerator.no_sync(model))
+            yield batch, len(batch) / total
+
+
 def optimiser_step(
-    accelerator: Accelerator, optimizer: Optimizer, model: nn.Module, clip_norm: float
+    accelerator: Accelerator, *optimizers: Optimizer, clip: nn.Module, clip_norm: float
 ) -> None:
-    """Clip, step and clear; between two steps of gradient accumulation accelerate makes this a no-op."""
-    if accelerator.sync_gradients and clip_norm > 0:
-        accelerator.clip_grad_norm_(model.parameters(), clip_norm)
-    optimizer.step()
-    optimizer.zero_grad()
+    """Clip the gradient of one model, then have all optimisers step and clear.
+
+    With float16 they step together: accelerate's own step changes the scale after each, and what is left
+    would be divided by another one than it was multiplied with.
+    """
+    if clip_norm > 0:
+        accelerator.clip_grad_norm_(clip.parameters(), clip_norm)
+    if accelerator.scaler is not None:
+        for optimizer in optimizers:
+            accelerator.scaler.step(getattr(optimizer, "optimizer", optimizer))
+        accelerator.scaler.update()
+    for optimizer in optimizers:
+        if accelerator.scaler is None:
+            optimizer.step()
+        optimizer.zero_grad()
+
+
+def average_gradients(accelerator: Accelerator, module: nn.Module) -> None:
+    """Mean over the processes, for a module that accelerate has not prepared, before a step."""
+    if accelerator.num_processes > 1:
+        for parameter in module.parameters():
+            if parameter.grad is not None:
+                parameter.grad = accelerator.reduce(parameter.grad, reduction="mean")
 
 
 def channels_last(model: ModuleT) -> ModuleT:

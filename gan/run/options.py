@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from data.base.checks import at_least, require
+from data.base.checks import at_least
 from data.config import DataConfig
 from networks.config import NetworkConfig
 
@@ -54,7 +54,7 @@ class StageConfig:
     max_steps: int | None = None
     """Stop after so many optimiser steps, whatever the epochs say."""
     gradient_accumulation: int = 1
-    """Batches whose gradients are averaged for one optimiser step."""
+    """Batches for one optimiser step, which is that of one large batch of all their samples."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     """Precision of the networks' arithmetic; losses are always computed in float32."""
     cpu: bool = False
@@ -77,7 +77,3 @@ class StageConfig:
         at_least(self, 1, "epochs", "gradient_accumulation", "log_every", "checkpoint_every")
         at_least(self, 1, "keep_checkpoints", "grid_cases", "max_steps")
         at_least(self, 0, "seed")
-        # One scaler serves both optimisers, and either may change its scale between accumulated batches.
-        together = self.mixed_precision == "fp16" and self.gradient_accumulation > 1
-        rule = "be 1 with mixed_precision fp16; use bf16, or a larger data.batch_size"
-        require(not together, "gradient_accumulation", self.gradient_accumulation, rule)

@@ -54,7 +54,6 @@ class Run:
             accelerator = Accelerator(
                 cpu=config.cpu,
                 mixed_precision=config.mixed_precision,
-                gradient_accumulation_steps=config.gradient_accumulation,
                 log_with="tensorboard",
                 project_dir=str(directory.path),
                 kwargs_handlers=[

@@ -149,7 +149,8 @@ def test_every_option_that_touches_the_state_resumes_to_the_bit(workplace, tmp_p
         *("--epochs", "3", "--data.path", data, "--data.change", "signed", "--data.workers", "1"),
         *("--mixed-precision", "bf16", "--gradient-accumulation", "2", "--data.batch-size", "2"),
         *("--freeze-encoder-epochs", "1", "--adversarial-start", "1", "--disc.num-scales", "2"),
-        *("--extra-loss", "tests.gan.plugins:total_variation=0.1", "--checkpoint-every", "1"),
+        *("--extra-loss", "tests.gan.plugins:total_variation=0.1", "tests.gan.plugins:Learned=0.1"),
+        *("--checkpoint-every", "1"),
         *("--pretrained", workplace / "runs" / "pretrain"),
     ]
     straight = run("gan.adversarial", *options, "--run-dir", "straight", cwd=tmp_path)
@@ -158,7 +159,7 @@ def test_every_option_that_touches_the_state_resumes_to_the_bit(workplace, tmp_p
     late = [line for line in numbers if line["split"] == "train" and "adversarial" in line]
     assert late
     assert not [line for line in late if line["epoch"] == 1]
-    assert all("total_variation" in line for line in numbers if line["split"] == "train")
+    assert all("extra/total_variation" in line for line in numbers if line["split"] == "train")
 
     folder = RunDir(tmp_path / "stopped")
     stop_after_first_checkpoint(

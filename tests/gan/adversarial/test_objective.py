@@ -118,13 +118,15 @@ def test_an_extra_loss_joins_the_objective_under_its_name():
     settings = config(extra_loss=(f"{HERE}:total_variation=0.5", "torch.nn:L1Loss=2"))
     settings.weights.perceptual = 0
     objective = build_objective(settings, None, CPU)
-    assert objective.weights["total_variation"] == 0.5
+    assert objective.weights["extra/total_variation"] == 0.5
     batch = pair_batch()
     prediction = torch.rand_like(batch.target)
     terms = {name: term(batch, prediction) for name, term in objective.pair_terms.items()}
-    torch.testing.assert_close(terms["total_variation"], plugins.total_variation(prediction, batch.target))
-    torch.testing.assert_close(terms["L1Loss"], (prediction - batch.target).abs().mean())
-    expected = 100 * terms["l1"] + 0.5 * terms["total_variation"] + 2 * terms["L1Loss"]
+    torch.testing.assert_close(
+        terms["extra/total_variation"], plugins.total_variation(prediction, batch.target)
+    )
+    torch.testing.assert_close(terms["extra/L1Loss"], (prediction - batch.target).abs().mean())
+    expected = 100 * terms["l1"] + 0.5 * terms["extra/total_variation"] + 2 * terms["extra/L1Loss"]
     torch.testing.assert_close(objective.total(terms), expected)
 
 
@@ -132,10 +134,9 @@ def test_an_extra_loss_joins_the_objective_under_its_name():
     ("specs", "words"),
     [
         (["torch.nn.functional:absent=1"], "has no absent"),
-        ([f"{HERE}:total_variation=1", f"{HERE}:total_variation=2"], "already"),
+        ([f"{HERE}:total_variation=1", f"{HERE}:total_variation=2"], "called the same"),
         ([f"{HERE}:NOT_A_CLASS=1"], "not a function"),
         ([f"{HERE}:NeedsArguments=1"], "cannot be built without arguments"),
-        ([f"{HERE}:generator=1"], "already"),
     ],
 )
 def test_an_extra_loss_that_cannot_be_had_is_named(specs, words):
@@ -145,12 +146,59 @@ def test_an_extra_loss_that_cannot_be_had_is_named(specs, words):
         build_objective(settings, None, CPU)
 
 
+def test_names_of_the_log_are_free_for_losses_of_the_users_own():
+    names = ("step", "split", "weights", "l1", "generator")
+    settings = config(extra_loss=tuple(f"{HERE}:{name}=1" for name in names))
+    settings.weights.perceptual = 0
+    terms = build_objective(settings, None, CPU).pair_terms
+    assert set(terms) == {"l1", *(f"extra/{name}" for name in names)}
+
+
+def test_weights_and_buffers_of_a_loss_belong_to_the_run():
+    settings = config(extra_loss=(f"{HERE}:Learned=1", f"{HERE}:total_variation=1", "torch.nn:L1Loss=1"))
+    settings.weights.perceptual = 0
+    objective = build_objective(settings, None, CPU)
+    assert list(objective.modules) == ["extra/Learned"]
+    assert set(objective.modules.state_dict()) == {"extra/Learned.scale", "extra/Learned.mean"}
+
+
+@pytest.mark.parametrize(
+    ("option", "spec", "words"),
+    [
+        ("generator", "Small", r"maps images \(2, 1, 64, 64\) to \(2, 1, 32, 32\); make it \(2, 1, 64, 64\)"),
+        ("generator", "Faulty", r"fails on 2 images \(2, 1, 64, 64\) \(RuntimeError: no luck\)"),
+        ("discriminator", "Faulty", r"fails on 3 images \(2, 1, 64, 64\) \(RuntimeError: no luck\)"),
+        ("discriminator", "TwoChannels", r".* by \(2, 2, 64, 64\); make it \(2, 1, h, w\)"),
+        ("discriminator", "Nested", r".* by \[\[\(2, 1, 64, 64\)\]\]; make it"),
+    ],
+)
+def test_networks_of_the_users_own_are_tried_before_training(option, spec, words):
+    build = {"generator": build_generator, "discriminator": build_discriminator}[option]
+    with pytest.raises(UserError, match=f"--{option} {HERE}:{spec} {words}"):
+        build(config(**{option: f"{HERE}:{spec}"}))
+
+
+@pytest.mark.parametrize("option", ["generator", "discriminator"])
+def test_trying_a_network_leaves_no_trace(option):
+    """Its statistics stay, batch norm of one pixel is no obstacle, and what comes next is drawn as before."""
+    torch.manual_seed(5)
+    plugins.Norm()
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    build = {"generator": build_generator, "discriminator": build_discriminator}[option]
+    built = build(config(**{option: f"{HERE}:Norm"}))
+    assert torch.equal(torch.rand(3), expected)
+    assert built.training
+    assert built.norm.num_batches_tracked == 0
+    assert torch.equal(built.norm.running_mean, torch.zeros(4))
+
+
 def test_an_extra_loss_must_return_a_scalar():
     settings = config(extra_loss=(f"{HERE}:unreduced=1",))
     settings.weights.perceptual = 0
     batch = pair_batch()
     with pytest.raises(UserError, match="not a scalar tensor"):
-        build_objective(settings, None, CPU).pair_terms["unreduced"](batch, batch.target)
+        build_objective(settings, None, CPU).pair_terms["extra/unreduced"](batch, batch.target)
 
 
 def test_nothing_to_train_on_is_refused():

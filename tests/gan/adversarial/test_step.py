@@ -1,6 +1,7 @@
 """A step is judged by which parameters moved, and where to."""
 
 import copy
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -52,10 +53,10 @@ def pair_batch(size=4, seed=0):
     )
 
 
-def adversarial_state(*, weights=None, accumulation=1, rate=0.1):
+def adversarial_state(*, weights=None, rate=0.1):
     torch.manual_seed(0)
     GradientState._reset_state()  # accelerators of one process share it
-    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=accumulation)
+    accelerator = Accelerator(cpu=True)
     generator, discriminator = Generator(), Discriminator()
     weights = weights or {"l1": 2.0, "adversarial": 0.5}
     terms = {"l1": lambda batch, fake: l1_loss(fake, batch.target, foreground_weight=0)}
@@ -90,24 +91,22 @@ def test_a_full_step_moves_both_networks_by_the_gradient_of_the_formula():
     state, batch = adversarial_state(), pair_batch()
     generator, discriminator = copy.deepcopy(state.generator), copy.deepcopy(state.discriminator)
 
-    adversarial_step(state, batch, adversarial=True)
+    adversarial_step(state, [batch], adversarial=True)
 
     fake = generator(batch.baseline, batch.followup)
     real_logits = discriminator(batch.baseline, batch.followup, batch.target)
     fake_logits = discriminator(batch.baseline, batch.followup, fake.detach())
     loss = torch.relu(1 - real_logits).mean() + torch.relu(1 + fake_logits).mean()
-    for parameter, gradient in zip(
-        discriminator.parameters(), torch.autograd.grad(loss, [*discriminator.parameters()]), strict=True
-    ):
-        parameter.data -= 0.1 * gradient
-    total = (
-        2 * (fake - batch.target).abs().mean()
-        - 0.5 * discriminator(batch.baseline, batch.followup, fake).mean()
-    )
-    for parameter, gradient in zip(
-        generator.parameters(), torch.autograd.grad(total, [*generator.parameters()]), strict=True
-    ):
-        parameter.data -= 0.1 * gradient
+    judged = discriminator(batch.baseline, batch.followup, fake)  # by D as it was before its step
+    total = 2 * (fake - batch.target).abs().mean() - 0.5 * judged.mean()
+    networks = ((discriminator, loss), (generator, total))
+    gradients = [
+        torch.autograd.grad(objective, [*network.parameters()], retain_graph=True)
+        for network, objective in networks
+    ]
+    for (network, _), of_network in zip(networks, gradients, strict=True):
+        for parameter, gradient in zip(network.parameters(), of_network, strict=True):
+            parameter.data -= 0.1 * gradient
     for ours, expected in zip(
         [*state.discriminator.parameters(), *state.generator.parameters()],
         [*discriminator.parameters(), *generator.parameters()],
@@ -118,7 +117,7 @@ def test_a_full_step_moves_both_networks_by_the_gradient_of_the_formula():
 
 def test_the_generator_runs_once_and_d_sees_real_and_fake_in_one_pass():
     state = adversarial_state()
-    adversarial_step(state, pair_batch(size=3), adversarial=True)
+    adversarial_step(state, [pair_batch(size=3)], adversarial=True)
     assert state.generator.passes.item() == 1
     assert state.discriminator.batches == [6, 3]
 
@@ -126,7 +125,7 @@ def test_the_generator_runs_once_and_d_sees_real_and_fake_in_one_pass():
 def test_without_the_adversarial_term_d_rests():
     state = adversarial_state()
     generator, discriminator = parameters_of(state.generator), parameters_of(state.discriminator)
-    terms = adversarial_step(state, pair_batch(), adversarial=False)
+    terms = adversarial_step(state, [pair_batch()], adversarial=False)
     assert all(moved(generator, state.generator))
     assert not any(moved(discriminator, state.discriminator))
     assert state.discriminator.batches == []
@@ -135,7 +134,7 @@ def test_without_the_adversarial_term_d_rests():
 
 def test_the_g_phase_leaves_no_gradient_in_d_and_gives_it_back_trainable():
     state = adversarial_state()
-    adversarial_step(state, pair_batch(), adversarial=True)
+    adversarial_step(state, [pair_batch()], adversarial=True)
     assert all(parameter.grad is None for parameter in state.discriminator.parameters())
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
 
@@ -143,7 +142,7 @@ def test_the_g_phase_leaves_no_gradient_in_d_and_gives_it_back_trainable():
 def test_terms_are_raw_named_and_detached():
     state, batch = adversarial_state(), pair_batch()
     fake = state.generator(batch.baseline, batch.followup)
-    terms = adversarial_step(state, batch, adversarial=True)
+    terms = adversarial_step(state, [batch], adversarial=True)
     assert set(terms) == {
         *("discriminator", "logits_real", "logits_fake"),
         *("l1", "adversarial", "generator"),
@@ -155,13 +154,13 @@ def test_terms_are_raw_named_and_detached():
 
 def test_a_term_with_weight_zero_is_not_computed():
     state = adversarial_state(weights={"l1": 0.0, "adversarial": 1.0})
-    assert "l1" not in adversarial_step(state, pair_batch(), adversarial=True)
+    assert "l1" not in adversarial_step(state, [pair_batch()], adversarial=True)
 
 
 def test_what_was_frozen_in_d_stays_frozen():
     state = adversarial_state()
     state.discriminator.layer.bias.requires_grad_(False)
-    adversarial_step(state, pair_batch(), adversarial=True)
+    adversarial_step(state, [pair_batch()], adversarial=True)
     assert not state.discriminator.layer.bias.requires_grad
     assert state.discriminator.layer.weight.requires_grad
 
@@ -174,7 +173,7 @@ def test_padding_reaches_neither_network_nor_any_term():
     for value in (0.0, 1.0):
         target = torch.where(valid.bool(), batch.target, value)
         state = adversarial_state()
-        terms = adversarial_step(state, replace(batch, target=target, valid=valid), adversarial=True)
+        terms = adversarial_step(state, [replace(batch, target=target, valid=valid)], adversarial=True)
         outcomes.append((terms, parameters_of(state.generator), parameters_of(state.discriminator)))
     (terms, *parameters), (other_terms, *other_parameters) = outcomes
     assert all(torch.equal(terms[name], other_terms[name]) for name in terms)
@@ -182,31 +181,54 @@ def test_padding_reaches_neither_network_nor_any_term():
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_accumulated_batches_make_the_step_of_one_large_batch():
-    batch = pair_batch(size=4)
-    large = adversarial_state()
-    adversarial_step(large, batch, adversarial=False)
-    small = adversarial_state(accumulation=2)
-    before = parameters_of(small.generator)
-    for half in (slice(0, 2), slice(2, 4)):
-        assert not any(moved(before, small.generator))
-        part = PairBatch(
-            id=batch.id[half],
-            baseline=batch.baseline[half],
-            followup=batch.followup[half],
-            target=batch.target[half],
-            findings=[()] * 2,
+def part_of(batch, rows):
+    return PairBatch(
+        id=batch.id[rows],
+        baseline=batch.baseline[rows],
+        followup=batch.followup[rows],
+        target=batch.target[rows],
+        findings=batch.findings[rows],
+    )
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (1, 5), (4, 2), (1, 1, 1, 1, 1, 1)])
+def test_several_batches_make_the_step_of_one_large_one_for_both_networks(sizes):
+    """Whatever their sizes, also where the adversarial term and a D that learns fast decide."""
+    batch, ends = pair_batch(size=6), [sum(sizes[:count]) for count in range(len(sizes) + 1)]
+    parts = [part_of(batch, slice(start, end)) for start, end in itertools.pairwise(ends)]
+    states = [adversarial_state(weights={"l1": 0.1, "adversarial": 50.0}, rate=3.0) for _ in range(2)]
+    for state, batches in zip(states, ([batch], parts), strict=True):
+        terms = adversarial_step(state, batches, adversarial=True)
+        torch.testing.assert_close(
+            terms["generator"], 0.1 * terms["l1"] + 50 * terms["adversarial"], rtol=1e-4, atol=1e-4
         )
-        adversarial_step(small, part, adversarial=False)
-    for ours, expected in zip(small.generator.parameters(), large.generator.parameters(), strict=True):
-        torch.testing.assert_close(ours, expected)
+    for network in ("generator", "discriminator"):
+        pairs = zip(*(getattr(state, network).parameters() for state in states), strict=True)
+        for large, small in pairs:
+            torch.testing.assert_close(small, large, rtol=1e-4, atol=1e-5)
+
+
+def test_with_a_scale_both_networks_step_as_without_one():
+    """The scale changes with every step here; gradients must be divided by the one they were made with."""
+    batch, states = pair_batch(), [adversarial_state(), adversarial_state()]
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_factor=4.0, growth_interval=1)
+    states[1].accelerator.scaler = scaler
+    states[1].accelerator.backward = lambda loss: scaler.scale(loss).backward()
+    for state in states:
+        for _ in range(3):
+            adversarial_step(state, [batch], adversarial=True)
+    assert scaler.get_scale() == 2.0**10 * 4**3, "one change a step"
+    for network in ("generator", "discriminator"):
+        pairs = zip(*(getattr(state, network).parameters() for state in states), strict=True)
+        for plain, scaled in pairs:
+            torch.testing.assert_close(scaled, plain)
 
 
 def test_gradients_are_clipped_to_the_norm():
     state = adversarial_state(rate=1.0)
     state.clip_norm = 1e-3
     before = parameters_of(state.generator)
-    adversarial_step(state, pair_batch(), adversarial=False)
+    adversarial_step(state, [pair_batch()], adversarial=False)
     step = torch.cat(
         [(old - new).flatten() for old, new in zip(before, state.generator.parameters(), strict=True)]
     )
@@ -225,10 +247,22 @@ def test_the_average_follows_its_formula_buffers_included():
         torch.testing.assert_close(average, first + 0.25)
 
 
+def test_what_is_no_quantity_is_copied_into_the_average():
+    state = adversarial_state()
+    for name, values in {"index": torch.arange(64), "flags": torch.tensor([True, False])}.items():
+        for model in (state.generator, state.ema.module):
+            model.register_buffer(name, values.clone())
+    for step in range(24):
+        state.generator.index += step % 2
+        ema_update(state, 0.9)
+        assert torch.equal(state.ema.module.index, state.generator.index)
+        assert torch.equal(state.ema.module.flags, state.generator.flags)
+
+
 def test_without_decay_the_average_is_the_generator():
     state = adversarial_state()
     for _ in range(2):
-        adversarial_step(state, pair_batch(), adversarial=False)
+        adversarial_step(state, [pair_batch()], adversarial=False)
         ema_update(state, 0.0)
     for average, now in zip(
         state.ema.module.state_dict().values(), state.generator.state_dict().values(), strict=True

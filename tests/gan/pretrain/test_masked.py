@@ -29,6 +29,6 @@ def test_pretraining_learns_from_hidden_pixels_only():
     mask[..., 2:4] = True
     expected = (model(image, mask) - image).abs()[mask].mean().detach()
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    terms = masked_step(learner, ImageBatch(id=["a", "b"], image=image), mask)
+    terms = masked_step(learner, [ImageBatch(id=["a", "b"], image=image)], lambda _: mask)
     torch.testing.assert_close(terms["masked_l1"], expected)
     assert not any(map(torch.equal, before, model.parameters()))

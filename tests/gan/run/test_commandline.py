@@ -86,7 +86,6 @@ def test_resume_starts_from_the_options_of_the_run(tmp_path):
         (["--resume", "a", "--overwrite"], ["--resume", "--overwrite", "exclude"]),
         (["--resume", "a", "--run-dir=b"], ["--resume", "--run-dir", "exclude"]),
         (["--optim.lr-generator", "inf"], ["optim.lr_generator", "inf", "finite"]),
-        (["--mixed-precision", "fp16", "--gradient-accumulation", "2"], ["gradient_accumulation", "fp16"]),
     ],
 )
 def test_a_mistake_is_named_in_one_line_with_the_remedy(args, words):
