@@ -48,11 +48,7 @@ class StreamedSplit(Protocol):
     """Which pass over the data is next; its order is a function of (seed, epoch)."""
 
     def configure(self, *, rank: int, world: int, seed: int) -> None:
-        """Tell it which process of the run it serves, of how many.
-
-        Raises:
-            DataError: there is too little for so many.
-        """
+        """Tell it which process of the run it serves, of how many; too little data for them is refused."""
 
     def __iter__(self) -> Iterator[Any]:
         """The samples of an epoch for this process, the same number in each."""

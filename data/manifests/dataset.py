@@ -22,7 +22,7 @@ from data.manifests.folders import images_in_folder, pairs_in_folder
 from data.manifests.labels import NO_LABELS, Labels
 from data.manifests.loading import load_record
 from data.manifests.manifest import images_in_manifest, pairs_in_manifest
-from data.manifests.records import ImageRecord, PairRecord, RecordT, RecordTable
+from data.manifests.records import ImageRecord, PairRecord, RecordT, RecordTable, images_of_pairs
 from data.manifests.splits import split_by_patient
 
 SampleT = TypeVar("SampleT", PairSample, ImageSample)
@@ -56,9 +56,10 @@ class Files:
     def images(self, splits: Iterable[str]) -> dict[str, ManifestImages | SkipUnreadable]:
         """The images of some splits, both of every pair included."""
         labels = Labels(place=str(self.path), names=self.config.labels, uncertain=self.config.uncertain)
-        records = self._load(load_images)
-        if labels.names:
-            labels.require_names(records.further, of_pairs=holds_pairs(self.path))
+        of_pairs = self.path.is_file() and holds_pairs(self.path)
+        found: RecordTable = self._load(load_pairs if of_pairs else load_images)
+        labels.require_names(found.further, of_pairs=of_pairs)
+        records = images_of_pairs(found) if of_pairs else found
         parts = {split: _of_split(records, split, self.path) for split in splits}
         for split, part in parts.items():
             labels.require_values(part.columns, learnt=split == "train")
@@ -199,11 +200,7 @@ class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> SampleT:
-        """Read one sample, or another one that can be read.
-
-        Raises:
-            DataError: none can.
-        """
+        """Read one sample, or another one that can be read; that none can is a DataError."""
         sample = self._read(index)
         if sample is not None:
             return sample

@@ -37,19 +37,21 @@ class Labels:
             return None
         return torch.tensor([self._value(name, columns.get(name), sample) for name in self.names])
 
-    def require_names(self, found: Sequence[str], *, of_pairs: bool) -> None:
-        """Refuse labels that are not among the columns found, and such of pairs: they are of one image.
+    def require_names(self, further: Sequence[str], *, of_pairs: bool) -> None:
+        """Refuse labels that are not there.
+
+        Args:
+            further: columns of the data.
+            of_pairs: whether it is pairs, in which the label x of an image is `baseline_x` or `followup_x`.
 
         Raises:
             DataError: naming the columns that are there.
         """
         for name in self.names:
-            if of_pairs:
-                reason = f"holds pairs, and the label {name!r} is of one image; give a manifest of images"
-                raise DataError(f"{self.place} {reason}")
-            if name not in found:
-                known = ", ".join(found) or "none"
-                raise DataError(f"{self.place} has no label column {name!r} (found {known})")
+            for column in (f"baseline_{name}", f"followup_{name}") if of_pairs else (name,):
+                if column not in further:
+                    found = ", ".join(further) or "none"
+                    raise DataError(f"{self.place} has no label column {column!r} (found {found})")
 
     def require_values(self, images: pa.Table, *, learnt: bool) -> None:
         """Refuse cells that are no labels and, where they are to be learnt, labels that never differ.

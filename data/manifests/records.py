@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 PAIR_FILES = ("baseline", "followup", "target", "target_baseline")
 IMAGE_FILES = ("image",)
+_OF_ONE_IMAGE = ("baseline_", "followup_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,27 +153,29 @@ def findings_of(cell: str | None) -> tuple[str, ...]:
 
 def images_of_pairs(pairs: RecordTable[PairRecord]) -> RecordTable[ImageRecord]:
     """Both images of every pair; one that is in several is used once, with the columns of the first."""
-    names = pairs.columns.column_names
-    kept = [name for name in ("patient_id", "split", *columns_of_images(pairs.further)) if name in names]
-    sides = [
-        pa.table(
-            {
-                "id": pc.binary_join_element_wise(pairs.columns.column("id"), role, "/"),
-                "image": pairs.columns.column(role),
-                **{name: pairs.columns.column(name) for name in kept},
-            }
-        )
-        for role in ("baseline", "followup")
-    ]
-    both = pa.concat_tables(sides).combine_chunks()
+    sides = []
+    for role in ("baseline", "followup"):
+        taken = {"image": role, "patient_id": "patient_id", "split": "split"}
+        taken |= columns_of_image(pairs.further, role)
+        columns = {"id": pc.binary_join_element_wise(pairs.columns.column("id"), role, "/")}
+        for name, source in taken.items():
+            if source in pairs.columns.column_names:
+                columns[name] = pairs.columns.column(source)
+        sides.append(pa.table(columns))
+    both = pa.concat_tables(sides, promote_options="default").combine_chunks()
     interleaved = both.take(pa.array(np.arange(2 * len(pairs)).reshape(2, -1).T.ravel()))
     images = RecordTable(ImageRecord, interleaved, pairs.folder)
     return images.take(first_rows(interleaved.column("image")))
 
 
-def columns_of_images(further: Sequence[str]) -> list[str]:
-    """What of the further columns of a pair is said of its images, too: all but the days between them."""
-    return [name for name in further if name != "days"]
+def columns_of_image(further: Sequence[str], role: str) -> dict[str, str]:
+    """The further columns of an image of a pair by name, each with the one of the pair that it is.
+
+    What is said of the pair is said of both images, but for the days between them; `ROLE_x` is x of one.
+    """
+    of_both = {name: name for name in further if name != "days" and not name.startswith(_OF_ONE_IMAGE)}
+    own = {name.removeprefix(f"{role}_"): name for name in further if name.startswith(f"{role}_")}
+    return of_both | {name: column for name, column in own.items() if name not in _known(ImageRecord)}
 
 
 def first_rows(column: pa.ChunkedArray | pa.Array) -> np.ndarray:

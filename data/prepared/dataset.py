@@ -73,8 +73,9 @@ class Prepared:
         if self._is_streamed(split):
             return StreamedImages(self.place, reader, split, self.config.batch_size)
         shards = self._shards(split)
-        cells = pa.table({name: shards.column(name) for name in ("id", *reader.labels.names)})
-        reader.labels.require_values(cells, learnt=split == "train")
+        sides = [{"id": "id"} | reader.columns_of(role) for role in roles_of(self.info.kind)]
+        cells = [{x: shards.column(side[x]) for x in ("id", *reader.labels.names)} for side in sides]
+        reader.labels.require_values(pa.concat_tables(map(pa.table, cells)), learnt=split == "train")
         return PreparedImages(shards, reader)
 
     def _is_streamed(self, split: str) -> bool:

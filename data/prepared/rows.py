@@ -13,7 +13,7 @@ from torch import Tensor
 from data.batch import ImageSample, PairSample, Square
 from data.geometry import Geometry, fit_to_square, resize
 from data.manifests.labels import NO_LABELS, Labels
-from data.manifests.records import columns_of_images, findings_of
+from data.manifests.records import columns_of_image, findings_of
 from data.prepared.store import PICTURES, StoreInfo, decode
 
 
@@ -53,8 +53,8 @@ class Reader:
         """The sample of one picture of a row, which may be one of a pair."""
         name = row["id"] if role == "image" else f"{row['id']}/{role}"
         image, valid, geometry = self._square(row[role])
-        further = self.info.columns if role == "image" else columns_of_images(self.info.columns)
-        columns = {column: row[column] for column in further if row[column] is not None}
+        taken = self.columns_of(role).items()
+        columns = {key: row[column] for key, column in taken if row[column] is not None}
         return ImageSample(
             id=name,
             patient_id=row["patient_id"],
@@ -64,6 +64,11 @@ class Reader:
             columns=columns,
             geometry=geometry,
         )
+
+    def columns_of(self, role: str) -> dict[str, str]:
+        """The further columns of a picture, each with the one of the row that it is."""
+        names = self.info.columns
+        return {name: name for name in names} if role == "image" else columns_of_image(names, role)
 
     def _square(self, picture: Row, *, signed: bool = False) -> Square:
         height, width = picture["height"], picture["width"]

@@ -105,9 +105,7 @@ class _Streamed(IterableDataset[SampleT], Generic[SampleT]):
 class StreamedPairs(_Streamed[PairSample]):
     """Pairs of an address in object storage."""
 
-    @property
-    def _roles(self) -> tuple[str, ...]:
-        return ("target",)
+    _roles = ("target",)
 
     def _sample(self, row: Row, role: str) -> PairSample:
         if row[role] is None:

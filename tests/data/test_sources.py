@@ -47,7 +47,8 @@ def places(tmp_path_factory):
     """A manifest of pairs and one of labelled images, both prepared as well."""
     root = tmp_path_factory.mktemp("sources")
     names = [(split, f"{split}{number}") for split, count in PATIENTS.items() for number in range(count)]
-    pairs = [["patient_id", "baseline", "followup", "target", "split", "site"]]
+    own = ["baseline_nodule", "followup_nodule"]
+    pairs = [["patient_id", "baseline", "followup", "target", "split", "site", *own]]
     images = [["patient_id", "image", "split", "nodule", "site"]]
     rng = np.random.default_rng(0)
     for number, (split, name) in enumerate(names):
@@ -55,6 +56,7 @@ def places(tmp_path_factory):
             noise = rng.integers(0, 65536, (32, 32), dtype=np.uint16)
             imsave(root / f"{name}_{role}.png", noise, check_contrast=False)
         pairs.append([name, f"{name}_0.png", f"{name}_1.png", f"{name}_2.png", split, f"site {number}"])
+        pairs[-1] += ["1.0", ("0", "-1")[number % 2]]
         images += [
             [name, f"{name}_{role}.png", split, cell, f"site {number}"]
             for role, cell in ((0, "1.0"), (1, ("0", "-1")[number % 2]))
@@ -130,15 +132,22 @@ def test_files_prepared_and_streamed_data_have_the_same_labels_and_columns(confi
         expected = expected or found
         assert len(found) == 8
         assert found == expected
+    for source in ("files", "prepared", "streamed"):
+        config = replace(config_of(source, "pairs"), labels=("nodule",), uncertain="negative")
+        train = open_images(config, ["train"])["train"]
+        samples = train if source == "streamed" else [train[index] for index in range(len(train))]
+        labels = sorted((sample.id, sample.labels.item()) for sample in samples)
+        assert [value for _, value in labels] == [1, 0] * 4
     assert expected["train1_1"][:2] == ([0.0], {"nodule": "-1", "site": "site 1"})
     assert collate_images(list(train)[:3]).labels.shape == (3, 1)
 
 
 def test_pairs_and_their_images_have_the_columns_of_the_manifest_wherever_they_are_read(config_of):
     for source in ("files", "prepared"):
-        assert open_pairs(config_of(source, "pairs"))["val"][0].columns == {"site": "site 4"}
-        config = replace(config_of(source, "pairs"), labels=())
-        assert open_images(config)["val"][1].columns == {"site": "site 4"}
+        config = config_of(source, "pairs")
+        columns = {"site": "site 4", "baseline_nodule": "1.0", "followup_nodule": "0"}
+        assert open_pairs(config)["val"][0].columns == columns
+        assert open_images(config)["val"][1].columns == {"site": "site 4", "nodule": "0"}
 
 
 @pytest.mark.parametrize("source", ["prepared", "streamed"])
@@ -149,14 +158,14 @@ def test_mistakes_in_labels_of_prepared_data_are_one_line(config_of, source):
     with pytest.raises(DataError, match=r"has 'site \d' in the label column 'site'; a label is 1, 0, -1"):
         next(iter(open_images(replace(config, labels=("site",)))["train"]))
     pairs = replace(config_of(source, "pairs"), labels=("site",))
-    with pytest.raises(DataError, match="pairs holds pairs, and the label 'site' is of one image"):
+    with pytest.raises(DataError, match=r"pairs has no label column 'baseline_site' \(found site, "):
         open_images(pairs)
 
 
 def test_prepared_data_of_before_further_columns_were_kept_can_be_read(places, tmp_path):
     """prepared.json did not name the columns then; they were always view and days."""
-    lines = (places / "pairs.csv").read_text().replace("site\n", "days,view\n").splitlines()
-    (places / "old.csv").write_text("\n".join([lines[0], *(f"{line},PA" for line in lines[1:])]))
+    text = (places / "pairs.csv").read_text().replace("site,baseline_nodule,followup_nodule", "days,view")
+    (places / "old.csv").write_text(text.replace(",1.0,0\n", ",PA\n").replace(",1.0,-1\n", ",PA\n"))
     records = load_pairs(places / "old.csv", DataConfig())
     prepare_records(records, tmp_path / "old", RECIPE, workers=1, progress=False)
     info = json.loads((tmp_path / "old" / "prepared.json").read_text())

@@ -55,9 +55,9 @@ def render_splits(
     found = {split: task.read(split) for split in splits}
     missing = [patient for patients in found.values() for patient, pairs in patients.items() if pairs is None]
     _render(task, ct, missing, workers, progress)
-    for split, index in missing:
-        path = task.path((split, index))
-        found[split][split, index] = read_patient(path, config.pairs_per_patient, image_size)
+    for patient in missing:
+        pairs = read_patient(task.path(patient), config.pairs_per_patient, image_size)
+        found[patient[0]][patient] = pairs
     return {name: [pairs for pairs in split.values() if pairs is not None] for name, split in found.items()}
 
 

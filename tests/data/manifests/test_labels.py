@@ -110,11 +110,18 @@ def test_a_label_that_is_the_same_everywhere_is_no_mistake_in_what_is_not_learnt
     assert len(images_of(config, "val")) == 1
 
 
-def test_labels_of_pairs_are_refused(tmp_path):
-    header = "patient_id,baseline,followup,split,nodule"
-    config = config_of(tmp_path, ["p,a.png,b.png,train,1"], header, labels=("nodule",))
-    with pytest.raises(DataError, match="holds pairs, and the label 'nodule' is of one image; give"):
-        images_of(config, "train")
+def test_a_label_of_pairs_is_of_each_image(tmp_path):
+    header = "patient_id,baseline,followup,split,site,baseline_nodule,followup_nodule,followup_id"
+    rows = ["p,a.png,b.png,train,north,0,1,7", "q,c.png,d.png,train,south,,-1,8"]
+    images = images_of(config_of(tmp_path, rows, header, labels=("nodule",)), "train")
+    np.testing.assert_equal([images[index].labels.item() for index in range(4)], [0, 1, math.nan, math.nan])
+    assert images[1].columns == {"site": "north", "nodule": "1"}  # followup_id is no id of an image
+    for name, missing in (("site", "baseline_site"), ("id", "baseline_id")):
+        config = config_of(tmp_path, rows, header, labels=(name,))
+        with pytest.raises(
+            DataError, match=rf"m.csv has no label column '{missing}' \(found site, baseline_"
+        ):
+            images_of(config, "train")
 
 
 def test_a_label_is_named_once():
