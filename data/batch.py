@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from data.geometry import Geometry
 
 _BatchT = TypeVar("_BatchT", bound="_Batch")
 
+Square = tuple[Tensor, Tensor, Geometry]
+"""A square image `[1, H, W]`, the mask of its pixels that count, and how it came about."""
+
 
 @dataclass(kw_only=True)
 class PairSample:
@@ -20,8 +23,9 @@ class PairSample:
 
     `target` is the change in the followup's geometry, `target_baseline` the same change in the
     baseline's geometry (what swapping the two images needs). `valid` marks the pixels that count, `geometry`
-    leads back to the followup's file. `skipped` says of each unreadable sample that this one stands in for
-    what is wrong with it.
+    leads back to the followup's file. `columns` is what else the data says of the sample, by which numbers
+    can be broken down. `skipped` says of each unreadable sample that this one stands in for what is wrong
+    with it.
     """
 
     id: str
@@ -32,18 +36,37 @@ class PairSample:
     target_baseline: Tensor | None = None
     valid: Tensor | None = None
     findings: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
     geometry: Geometry | None = None
     skipped: tuple[str, ...] = ()
+
+    @classmethod
+    def of_squares(cls, squares: Mapping[str, Square], **known: Any) -> PairSample:
+        """The pair of a square for each role; `known` are the fields that are no images."""
+        valid, other = squares["followup"][1], squares["baseline"][1]
+        images: dict[str, Any] = {role: image for role, (image, _, _) in squares.items()}
+        return cls(
+            valid=valid if other is valid else other * valid,
+            geometry=squares["followup"][2],
+            **images,
+            **known,
+        )
 
 
 @dataclass(kw_only=True)
 class ImageSample:
-    """One radiograph `[1, H, W]` float32 in `[0, 1]`; for the other fields see `PairSample`."""
+    """One radiograph `[1, H, W]` float32 in `[0, 1]`; for the other fields see `PairSample`.
+
+    `labels` are `[L]` float32: 1, 0, or NaN where a label is unknown and does not count. Which ones they are
+    says the split.
+    """
 
     id: str
     patient_id: str
     image: Tensor
+    labels: Tensor | None = None
     valid: Tensor | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     geometry: Geometry | None = None
     skipped: tuple[str, ...] = ()
 
@@ -51,24 +74,18 @@ class ImageSample:
 class _Batch:
     def to(self: _BatchT, device: torch.device | str, non_blocking: bool = False) -> _BatchT:
         """A copy with every tensor on `device`."""
-        moved = {
-            item.name: value.to(device, non_blocking=non_blocking)
-            for item in fields(self)  # type: ignore[arg-type]
-            if isinstance(value := getattr(self, item.name), Tensor)
-        }
-        return replace(self, **moved)  # type: ignore[type-var]
+        return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self: _BatchT) -> _BatchT:
         """A copy in page-locked memory; the loader calls it when asked to pin."""
-        pinned = {
-            item.name: value.pin_memory()
-            for item in fields(self)  # type: ignore[arg-type]
-            if isinstance(value := getattr(self, item.name), Tensor)
-        }
-        return replace(self, **pinned)  # type: ignore[type-var]
+        return self._with_tensors(Tensor.pin_memory)
 
     def __len__(self) -> int:
         return len(self.id)  # type: ignore[attr-defined]
+
+    def _with_tensors(self: _BatchT, change: Callable[[Tensor], Tensor]) -> _BatchT:
+        tensors = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **tensors)  # type: ignore[type-var]
 
 
 @dataclass(kw_only=True)
@@ -82,55 +99,47 @@ class PairBatch(_Batch):
     target_baseline: Tensor | None = None
     valid: Tensor | None = None
     findings: list[tuple[str, ...]]
+    columns: list[Mapping[str, str]] = field(default_factory=list)
     geometry: list[Geometry | None] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
 class ImageBatch(_Batch):
-    """`B` radiographs `[B, 1, H, W]` float32 in `[0, 1]`."""
+    """`B` radiographs `[B, 1, H, W]` float32 in `[0, 1]`; `labels` `[B, L]` are 1, 0, or NaN: not counted."""
 
     id: list[str]
     image: Tensor
+    labels: Tensor | None = None
     valid: Tensor | None = None
+    columns: list[Mapping[str, str]] = field(default_factory=list)
     geometry: list[Geometry | None] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 
-def _stack(tensors: Sequence[Tensor | None]) -> Tensor | None:
-    present = [tensor for tensor in tensors if tensor is not None]
-    return torch.stack(present) if len(present) == len(tensors) else None
-
-
-def _stack_valid(masks: Sequence[Tensor | None], like: Sequence[Tensor]) -> Tensor | None:
-    if all(mask is None for mask in masks):
-        return None
-    return torch.stack(
-        [torch.ones_like(image) if mask is None else mask for mask, image in zip(masks, like, strict=True)]
-    )
-
-
 def collate_pairs(samples: Sequence[PairSample]) -> PairBatch:
     """Stack pairs; an optional map is in the batch only when every sample has it."""
-    return PairBatch(
-        id=[sample.id for sample in samples],
-        baseline=torch.stack([sample.baseline for sample in samples]),
-        followup=torch.stack([sample.followup for sample in samples]),
-        target=_stack([sample.target for sample in samples]),
-        target_baseline=_stack([sample.target_baseline for sample in samples]),
-        valid=_stack_valid([sample.valid for sample in samples], [sample.followup for sample in samples]),
-        findings=[sample.findings for sample in samples],
-        geometry=[sample.geometry for sample in samples],
-        skipped=[reason for sample in samples for reason in sample.skipped],
-    )
+    return _collate(PairBatch, samples, like="followup")
 
 
 def collate_images(samples: Sequence[ImageSample]) -> ImageBatch:
-    """Stack radiographs."""
-    return ImageBatch(
-        id=[sample.id for sample in samples],
-        image=torch.stack([sample.image for sample in samples]),
-        valid=_stack_valid([sample.valid for sample in samples], [sample.image for sample in samples]),
-        geometry=[sample.geometry for sample in samples],
-        skipped=[reason for sample in samples for reason in sample.skipped],
-    )
+    """Stack radiographs; labels are in the batch only when every sample has them."""
+    return _collate(ImageBatch, samples, like="image")
+
+
+_TENSORS = {"baseline", "followup", "target", "target_baseline", "image", "labels", "valid"}
+Samples = Sequence[PairSample] | Sequence[ImageSample]
+
+
+def _collate(kind: type[_BatchT], samples: Samples, *, like: str) -> _BatchT:
+    """The samples' fields as those of a batch; of a sample without a mask all pixels count."""
+    names = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    columns: dict[str, Any] = {name: [getattr(sample, name) for sample in samples] for name in names}
+    if any(mask is not None for mask in columns["valid"]):
+        masks = zip(columns["valid"], columns[like], strict=True)
+        columns["valid"] = [torch.ones_like(image) if mask is None else mask for mask, image in masks]
+    for name in _TENSORS.intersection(columns):
+        whole = all(item is not None for item in columns[name])
+        columns[name] = torch.stack(columns[name]) if whole else None
+    columns["skipped"] = [reason for reasons in columns["skipped"] for reason in reasons]
+    return kind(**columns)

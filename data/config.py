@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from data.base.checks import among, at_least, below, between, inside
+from data.base.checks import among, at_least, below, between, inside, require
 
 Change = Literal["magnitude", "signed"]
 Intensity = Literal["dicom", "range", "percentile"]
 Framing = Literal["pad", "crop", "stretch"]
 OnError = Literal["raise", "skip"]
+Uncertain = Literal["ignore", "positive", "negative"]
 Finding = Literal[
     "consolidation", "nodule", "effusion", "pneumothorax", "cardiomegaly", "fluid_overload", "device"
 ]
@@ -136,6 +137,11 @@ class DataConfig(SplitConfig):
     change: Change = "magnitude"
     """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation
     rose or fell, in [-1, 1]."""
+    labels: tuple[str, ...] = ()
+    """Columns of a manifest of images to learn as labels, with cells of 1, 0, -1 (uncertain) or nothing
+    (unknown, not counted); without it the labels of the embedded data are its findings."""
+    uncertain: Uncertain = "ignore"
+    """What a label of -1 means: ignore (it is not counted), positive, or negative."""
     batch_size: int = 8
     """Samples in one forward pass on one device."""
     workers: int = 0
@@ -151,3 +157,4 @@ class DataConfig(SplitConfig):
         at_least(self, 32, "image_size")
         at_least(self, 1, "batch_size")
         at_least(self, 0, "workers")
+        require(len(set(self.labels)) == len(self.labels), "labels", " ".join(self.labels), "repeat no name")

@@ -15,7 +15,7 @@ from data.base.errors import DataError
 from data.base.processes import ProcessDiedError, in_processes
 from data.config import Change, Intensity
 from data.files.images import read_image, read_target
-from data.manifests.loading import RADIOGRAPH_OF
+from data.manifests.loading import RADIOGRAPH_OF, mismatch
 from data.manifests.records import IMAGE_FILES, PAIR_FILES, PairRecord, RecordTable
 
 _FILES_A_TASK = 16
@@ -145,8 +145,4 @@ def _mismatches(records: RecordTable[Any], opened: dict[Path, _Opened]) -> Itera
             if target in opened and image in opened and (found := opened[target].shape):
                 expected = opened[image].shape
                 if expected is not None and found != expected:
-                    yield Problem(
-                        path=target,
-                        reason=f"is {found[0]} x {found[1]} but the {radiograph} {image} is {expected[0]} x "
-                        f"{expected[1]}; resample the {role} to its radiograph's size",
-                    )
+                    yield Problem(path=target, reason=mismatch(role, found, image, expected))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from data.config import SPLITS
+from data.index.views import UNKNOWN
 
 UNDATED = np.iinfo(np.int64).max  # sorts behind every moment
 MILLISECONDS_PER_DAY = 86_400_000
@@ -39,21 +40,34 @@ class Images:
     image: pa.Array
     path: pa.Array
     """Relative to the root; bytes where file names need not be UTF-8."""
-    view: pa.Array
-    region: pa.Array
-    """Part of the body, empty for the chest; only images of the same one are paired."""
-    moment: Integers
-    """Increases with time within a patient; `UNDATED` where nothing is known. Milliseconds, where `dated`."""
-    rank: Integers
-    """Order of the images of one study: the lowest one of a view stands for it in pairs."""
-    split: pa.Array
-    """One of `SPLITS`, or null where no official one is known."""
+    view: pa.Array = None
+    """By default unknown."""
+    region: pa.Array = None
+    """Part of the body, empty (the default) for the chest; only images of the same one are paired."""
+    moment: Integers = None  # type: ignore[assignment]
+    """Increases with time within a patient; `UNDATED` (the default) where nothing is known. Milliseconds,
+    where `dated`."""
+    rank: Integers = None  # type: ignore[assignment]
+    """Order of the images of a study, by default theirs: the lowest of a view stands for it in pairs."""
+    split: pa.Array = None
+    """One of `SPLITS`, or null (the default) where no official one is known."""
     group: pa.Array = None
     """Equal for patients who may be one person, so that splits keep them together; the patient by default."""
+    labels: dict[str, pa.Array] = field(default_factory=dict)
+    """Published labels by the names of their columns: 1, 0, -1 (uncertain) or null (unknown)."""
 
     def __post_init__(self) -> None:
-        if self.group is None:
-            self.group = self.patient
+        defaults = {
+            "view": lambda: constant(UNKNOWN, len(self)),
+            "region": lambda: constant("", len(self)),
+            "moment": lambda: np.full(len(self), UNDATED),
+            "rank": lambda: np.arange(len(self)),
+            "split": lambda: pa.nulls(len(self), pa.string()),
+            "group": lambda: self.patient,
+        }
+        for name, default in defaults.items():
+            if getattr(self, name) is None:
+                setattr(self, name, default())
 
     def __len__(self) -> int:
         return len(self.patient)
@@ -61,12 +75,13 @@ class Images:
     def take(self, rows: Integers) -> Images:
         """The images at `rows`, in that order."""
         indices = pa.array(rows)
-        return Images(
-            **{
-                name: column[rows] if isinstance(column, np.ndarray) else column.take(indices)
-                for name, column in vars(self).items()
-            }
-        )
+
+        def taken(column: Any) -> Any:
+            if isinstance(column, dict):
+                return {name: taken(cells) for name, cells in column.items()}
+            return column[rows] if isinstance(column, np.ndarray) else column.take(indices)
+
+        return Images(**{name: taken(column) for name, column in vars(self).items()})
 
 
 @dataclass(kw_only=True)
@@ -129,8 +144,3 @@ class Catalogue:
 def constant(value: str, length: int) -> pa.Array:
     """A column of one string."""
     return pa.repeat(pa.scalar(value, pa.string()), length)
-
-
-def no_splits(length: int) -> pa.Array:
-    """A column that names no split."""
-    return pa.nulls(length, pa.string())

@@ -28,6 +28,7 @@ from data.index.pseudonyms import load_key, new_key, save_key
 from data.index.splits import assign_splits, patients_by_split
 from data.index.tables import join
 from data.index.views import normalise_view
+from data.manifests.records import first_rows
 from data.manifests.writing import write_manifest
 
 
@@ -84,13 +85,7 @@ def index(config: IndexConfig) -> Summary:
         # The order of an archive's files can say whose they are.
         catalogue.select(np.asarray(pc.sort_indices(full_ids(catalogue.images)), np.int64))
     images = catalogue.images
-    images.split = assign_splits(
-        images,
-        catalogue.official_splits,
-        val_fraction=config.val_fraction,
-        test_fraction=config.test_fraction,
-        seed=config.split_seed,
-    )
+    images.split = assign_splits(images, catalogue.official_splits, config)
     pairs = catalogue.pairs or _pair(catalogue)
     _note_what_is_written(catalogue, pairs, config.format)
     _write(config, catalogue, pairs, root, out, new)
@@ -134,7 +129,8 @@ def _load_key(config: IndexConfig, layout: str, out: Path) -> bytes | None:
 def _keep_usable(catalogue: Catalogue, root: Path, views: Sequence[str]) -> int:
     """Leave out rows without names, repeated ones, missing files and unwanted views; how many are missing."""
     _drop(catalogue, _is_named(catalogue.images), "row without a patient or an image")
-    _drop(catalogue, _is_first(full_ids(catalogue.images)), "row repeated")
+    first = first_rows(full_ids(catalogue.images))
+    _drop(catalogue, np.isin(np.arange(len(catalogue.images)), first), "row repeated")
     present = catalogue.images.path.is_valid().to_numpy(zero_copy_only=False)
     if not catalogue.checked:
         present = exist(root, catalogue.images.path)
@@ -182,13 +178,6 @@ def _drop(catalogue: Catalogue, kept: NDArray[np.bool_], reason: str) -> None:
 def _is_named(images: Images) -> NDArray[np.bool_]:
     named = pc.and_(pc.not_equal(images.patient, ""), pc.not_equal(images.image, ""))
     return named.to_numpy(zero_copy_only=False)
-
-
-def _is_first(ids: pa.Array) -> NDArray[np.bool_]:
-    codes = ids.dictionary_encode().indices.to_numpy()
-    first = np.zeros(len(codes), bool)
-    first[np.unique(codes, return_index=True)[1]] = True
-    return first
 
 
 def _keep_views(catalogue: Catalogue, views: Sequence[str]) -> None:
@@ -265,6 +254,7 @@ def _image_table(images: Images, paths: pa.Array) -> pa.Table:
             "image": paths,
             "split": images.split,
             "view": images.view,
+            **images.labels,
         }
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.compute as pc
 
 from data.index.catalogue import Images, Integers
 from data.index.pseudonyms import pseudonym
-from data.index.tables import join
+from data.index.tables import join, mapped
 
 _LONG_HASH = r"^([0-9a-f]{8})-[0-9a-f]{8}-[0-9a-f-]+$"
 
@@ -24,8 +25,12 @@ def with_pseudonyms(images: Images, key: bytes, namespace: str) -> Images:
         "study": studies,
         "image": join(studies, images.image, separator="\0"),
     }
-    renamed = {kind: _rename(column, key, kind, namespace) for kind, column in names.items()}
-    return replace(images, **renamed, group=_rename(images.group, key, "patient", namespace))
+
+    def rename(column: pa.Array, kind: str) -> pa.Array:
+        return mapped(column, partial(pseudonym, key, kind, namespace))
+
+    renamed = {kind: rename(column, kind) for kind, column in names.items()}
+    return replace(images, **renamed, group=rename(images.group, "patient"))
 
 
 def full_ids(images: Images) -> pa.Array:
@@ -49,9 +54,3 @@ def pair_ids(images: Images, baseline: Integers, followup: Integers) -> pa.Array
     earlier, later = images.take(baseline), images.take(followup)
     place = pc.if_else(pc.equal(later.region, ""), later.view, join(later.view, later.region, separator="-"))
     return join(later.patient, join(earlier.study, later.study, place, separator="-"), separator="/")
-
-
-def _rename(column: pa.Array, key: bytes, kind: str, namespace: str) -> pa.Array:
-    encoded = column.dictionary_encode()
-    names = [pseudonym(key, kind, namespace, name) for name in encoded.dictionary.to_pylist()]
-    return pa.array(names, pa.string()).take(encoded.indices)

@@ -6,14 +6,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.base.errors import DataError
-from data.config import SPLITS
+from data.config import SPLITS, SplitConfig
 from data.index.catalogue import Images
+from data.index.tables import mapped
 from data.manifests.splits import draw_splits
 
 
-def assign_splits(
-    images: Images, official: frozenset[str], *, val_fraction: float, test_fraction: float, seed: int
-) -> pa.Array:
+def assign_splits(images: Images, official: frozenset[str], config: SplitConfig) -> pa.Array:
     """The split of every image.
 
     Without official splits all patients are drawn, by `group`. Where the official ones lack val or test,
@@ -22,18 +21,15 @@ def assign_splits(
     Args:
         images: their `split` is set wherever `official` is not empty.
         official: splits that the data set defines.
-        val_fraction: share of the patients drawn from, for validation.
-        test_fraction: share of the patients drawn from, for the final numbers.
-        seed: seed of what is drawn.
+        config: shares of the patients drawn from, and the seed.
 
     Raises:
         DataError: a patient is in two official splits, or there are too few to draw from.
     """
-    shares = {"val_fraction": val_fraction, "test_fraction": test_fraction}
     if not official:
         groups = images.group.unique().to_pylist()
         _require_enough_groups(groups, images)
-        return _look_up(images.group, draw_splits(groups, **shares, seed=seed))
+        return mapped(images.group, draw_splits(groups, config).get)
     require_one_split(images)
     missing = [name for name in ("val", "test") if name not in official]
     in_train = pc.equal(images.split, "train")
@@ -45,10 +41,10 @@ def assign_splits(
             f"{len(groups)} official training patient(s) cannot give some to {' and '.join(missing)}; "
             "download more of the data set"
         )
-    drawn = draw_splits(groups, **shares, seed=seed)
+    drawn = draw_splits(groups, config)
     # Who is drawn for a split that is official stays in training.
     kept = {group: split if split in missing else "train" for group, split in drawn.items()}
-    return pc.if_else(in_train, _look_up(images.group, kept), images.split)
+    return pc.if_else(in_train, mapped(images.group, kept.get), images.split)
 
 
 def require_one_split(images: Images) -> None:
@@ -84,9 +80,3 @@ def _require_enough_groups(groups: list[str], images: Images) -> None:
             f"the {patients:,} patients may be only {len(groups)} person(s), as they share numbers or "
             "studies, and cannot be split into train, val and test; give data of at least 3"
         )
-
-
-def _look_up(groups: pa.Array, split_of: dict[str, str]) -> pa.Array:
-    encoded = groups.dictionary_encode()
-    names = [split_of.get(patient) for patient in encoded.dictionary.to_pylist()]
-    return pa.array(names, pa.string()).take(encoded.indices)

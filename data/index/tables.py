@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -95,11 +95,16 @@ def join(*parts: pa.Array | str, separator: str = "") -> pa.Array:
     return whole(pc.binary_join_element_wise(*parts, separator))
 
 
-def views_of(column: pa.Array) -> pa.Array:
-    """Views in one spelling; a column holds few different ones, so each is looked at once."""
+def mapped(column: pa.Array, value_of: Callable[[str], str | None]) -> pa.Array:
+    """A function of every string; a column holds few different ones, so each is looked at once."""
     encoded = whole(column).dictionary_encode()
-    names = pa.array([normalise_view(name) for name in encoded.dictionary.to_pylist()], pa.string())
-    return names.take(encoded.indices)
+    values = [value_of(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(values, pa.string()).take(encoded.indices)
+
+
+def views_of(column: pa.Array) -> pa.Array:
+    """Views in one spelling."""
+    return mapped(column, normalise_view)
 
 
 def moments(dates: pa.Array, times: pa.Array | None = None) -> NDArray[np.int64]:

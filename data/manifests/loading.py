@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numpy.typing import NDArray
+from pathlib import Path
 
 from data.base.errors import DataError
 from data.config import Change, Intensity
@@ -38,14 +38,15 @@ def load_record(
             continue
         pixels = read_target(path, change)
         if pixels.shape != pictures[radiograph].pixels.shape:
+            image = getattr(record, radiograph)
             raise DataError(
-                f"{path} is {_size_text(pixels)} but the {radiograph} {getattr(record, radiograph)} is "
-                f"{_size_text(pictures[radiograph].pixels)}; resample the {role} to its radiograph's size"
+                f"{path} {mismatch(role, pixels.shape, image, pictures[radiograph].pixels.shape)}"
             )
         pictures[role] = Radiograph(pixels=pixels, spacing_mm=pictures[radiograph].spacing_mm)
     return pictures
 
 
-def _size_text(plane: NDArray) -> str:
-    height, width = plane.shape
-    return f"{height} x {width}"
+def mismatch(role: str, size: tuple[int, ...], image: Path, expected: tuple[int, ...]) -> str:
+    """What is wrong with a target of another size than its radiograph."""
+    found, wanted = (f"{height} x {width}" for height, width in (size, expected))
+    return f"is {found} but the {RADIOGRAPH_OF[role]} {image} is {wanted}; resample the {role} to that size"

@@ -4,6 +4,7 @@
   in the baseline's geometry), `split`, `view`, `days` (between the two) and `findings` (joined by `+`). A
   target may be left empty.
 - Images: `patient_id, image`, and optionally `id`, `split` and `view`.
+- Either may have further columns, such as labels; they are kept as they are.
 
 Rows stay Arrow columns from the file to the record, so that a million of them is no burden.
 """
@@ -95,22 +96,16 @@ def _require_files(path: Path, records: RecordTable) -> None:
                     f"{path} line {_line(path, row)}: the {column} {records.folder / cell} does not exist; "
                     "paths are relative to the manifest"
                 )
-            if reason := _refusal(name):
-                raise DataError(f"{path} line {_line(path, row)}: {reason}")
+            try:
+                require_readable(name)
+            except DataError as error:
+                raise DataError(f"{path} line {_line(path, row)}: {error}") from None
 
 
 def _checked(path: Path, records: RecordTable, check_files: bool) -> RecordTable:
     if check_files:
         _require_files(path, records)
     return records
-
-
-def _refusal(name: str) -> str | None:
-    try:
-        require_readable(name)
-    except DataError as error:
-        return str(error)
-    return None
 
 
 def _names_in(folder: str) -> frozenset[str]:
@@ -125,25 +120,22 @@ def _pairs(path: Path, columns: pa.Table) -> RecordTable[PairRecord]:
     baselines, followups = columns.column("baseline"), columns.column("followup")
     _refuse_shared(path, columns, ("baseline", "followup"))
     _refuse_repeated(path, codes_of(followups).astype(np.int64) << 32 | codes_of(baselines))
-    if "id" not in columns.column_names:
-        cells = followups.to_pylist()
-        names = [without_suffix(cell) for cell in cells]
-        full_names = [
-            f"{followup} since {baseline}"
-            for followup, baseline in zip(cells, baselines.to_pylist(), strict=True)
-        ]
-        columns = columns.append_column("id", pa.array(unique_ids(names, full_names)))
-    return RecordTable(PairRecord, columns, path.parent)
+    full_names = pc.binary_join_element_wise(followups, baselines, " since ")
+    return RecordTable(PairRecord, _with_ids(columns, followups, full_names), path.parent)
 
 
 def _images(path: Path, columns: pa.Table) -> RecordTable[ImageRecord]:
     columns = _with_plain_paths(columns, IMAGE_FILES)
-    _refuse_repeated(path, codes_of(columns.column("image")))
-    if "id" not in columns.column_names:
-        full_names = columns.column("image").to_pylist()
-        names = unique_ids([without_suffix(name) for name in full_names], full_names)
-        columns = columns.append_column("id", pa.array(names))
-    return RecordTable(ImageRecord, columns, path.parent)
+    images = columns.column("image")
+    _refuse_repeated(path, codes_of(images))
+    return RecordTable(ImageRecord, _with_ids(columns, images, images), path.parent)
+
+
+def _with_ids(columns: pa.Table, paths: pa.ChunkedArray, full_names: pa.ChunkedArray) -> pa.Table:
+    if "id" in columns.column_names:
+        return columns
+    names = [without_suffix(path) for path in paths.to_pylist()]
+    return columns.append_column("id", pa.array(unique_ids(names, full_names.to_pylist())))
 
 
 def _require_manifest(path: Path) -> None:
@@ -159,13 +151,14 @@ def _read_table(path: Path) -> tuple[str, pa.Table]:
     names = _column_names(path)
     kind = _kind_of(path, names)
     columns = _cells(path, names)
-    columns = pa.table({name: _trimmed(columns.column(index)) for index, name in enumerate(names)})
+    # A column without a name is the row numbers that pandas writes, or nothing.
+    columns = pa.table({name: _trimmed(columns.column(place)) for place, name in enumerate(names) if name})
     empty = np.logical_and.reduce([column.is_null().to_numpy() for column in columns.columns])
     columns = columns.filter(pa.array(~empty))
     if not len(columns):
         raise DataError(f"{path} has no rows below its header; list at least one of the {kind}")
-    for name in names:
-        if columns.column(name).null_count == len(columns) and name not in _REQUIRED[kind]:
+    for name in _OPTIONAL[kind]:
+        if name in names and columns.column(name).null_count == len(columns):
             columns = columns.drop_columns([name])
     _require_values(path, kind, columns)
     return kind, columns
@@ -259,17 +252,24 @@ def _kind_of(path: Path, columns: Sequence[str]) -> str:
     """Whether the header is one of pairs or of images."""
     kind = "images" if "image" in columns else "pairs"
     required, optional = _REQUIRED[kind], _OPTIONAL[kind]
-    legal = f"a manifest of {kind} has {', '.join(required)} and may have {', '.join(optional)}"
+    legal = f"a manifest of {kind} has {', '.join(required)} and may have {', '.join(optional)} and others"
     for name in required:
         if name not in columns:
             hint = " separated by commas" if len(columns) == 1 and set(columns[0]) & set(";\t|") else ""
             raise DataError(f"{path} lacks the column {name!r}{hint}; {legal}")
-    for name in columns:
-        if name not in required + optional:
-            raise DataError(f"{path} has the unknown column {name!r}; {legal}")
+    if kind == "images" and {"baseline", "followup"} <= set(columns):
+        raise DataError(f"{path} lists images and pairs in one table; {legal}")
+    for name in filter(None, columns):
         if columns.count(name) > 1:
             raise DataError(f"{path} has the column {name!r} twice; remove one")
+        for meant in optional:  # which would be kept and not heeded
+            if name != meant and _plain(name) == _plain(meant) and meant not in columns:
+                raise DataError(f"{path} has the column {name!r}; call it {meant!r}, or something else")
     return kind
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def _require_values(path: Path, kind: str, columns: pa.Table) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar, overload
 
@@ -15,11 +15,12 @@ import pyarrow.compute as pc
 
 PAIR_FILES = ("baseline", "followup", "target", "target_baseline")
 IMAGE_FILES = ("image",)
+_OF_ONE_IMAGE = ("baseline_", "followup_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairRecord:
-    """Files of one pair; `split` is None where the data names none."""
+    """Files of one pair; `split` is None where the data names none, `columns` is what else it says."""
 
     id: str
     patient_id: str
@@ -29,16 +30,18 @@ class PairRecord:
     target_baseline: Path | None = None
     split: str | None = None
     findings: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRecord:
-    """File of one image; `split` is None where the data names none."""
+    """File of one image; `split` is None where the data names none, `columns` is what else it says."""
 
     id: str
     patient_id: str
     image: Path
     split: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 RecordT = TypeVar("RecordT", PairRecord, ImageRecord)
@@ -50,7 +53,7 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
     Args:
         kind: what a row is.
         columns: one string column for each known field, null where a row has no value; findings are joined
-            by `+`. Columns that no record has, such as `view`, are kept.
+            by `+`. All further ones are what records have as `columns`.
         folder: what relative paths are relative to.
     """
 
@@ -58,16 +61,19 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
         self.kind: type[RecordT] = kind
         self.columns = columns.combine_chunks()
         self.folder = folder
-        self._fields = [item.name for item in fields(kind) if item.name in columns.column_names]
+        known = _known(kind)
+        self._fields = [name for name in columns.column_names if name in known]
+        self.further = [name for name in columns.column_names if name not in known]
+        """Names of the columns that are no field of a record."""
 
     @classmethod
     def of(cls, kind: type[RecordT], records: Iterable[RecordT]) -> RecordTable[RecordT]:
         """A table of records that are there already."""
         rows = list(records)
-        columns = {
-            item.name: pa.array([_cell(getattr(row, item.name)) for row in rows], pa.string())
-            for item in fields(kind)
-        }
+        cells = {name: [_cell(getattr(row, name)) for row in rows] for name in _known(kind)}
+        further = dict.fromkeys(name for row in rows for name in row.columns)
+        cells |= {name: [row.columns.get(name) for row in rows] for name in further}
+        columns = {name: pa.array(column, pa.string()) for name, column in cells.items()}
         return cls(kind, pa.table(columns), Path())
 
     def __len__(self) -> int:
@@ -82,8 +88,9 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
             return self.take(np.arange(len(self))[index])
         if not -len(self) <= index < len(self):
             raise IndexError(index)
-        cells = {name: self.columns.column(name)[index % len(self)].as_py() for name in self._fields}
-        return self.kind(**{name: self._value(name, cell) for name, cell in cells.items()})
+        row = {name: self.columns.column(name)[index].as_py() for name in self.columns.column_names}
+        further = {name: row[name] for name in self.further if row[name] is not None}
+        return self.kind(**{name: self._value(name, row[name]) for name in self._fields}, columns=further)
 
     def __iter__(self) -> Iterator[RecordT]:
         return (self[index] for index in range(len(self)))
@@ -93,10 +100,10 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
         """Names of the patients, sorted."""
         return sorted(pc.unique(self.columns.column("patient_id")).to_pylist())
 
-    def digest(self) -> str:
-        """By which the same samples of the same patients in the same splits are recognised."""
+    def digest(self, further: Sequence[str] = ()) -> str:
+        """By which the same samples of the same patients in the same splits (and columns) are recognised."""
         digest = hashlib.sha256()
-        for name in ("id", "patient_id", "split"):
+        for name in ("id", "patient_id", "split", *further):
             cells = self.columns.column(name).to_pylist() if name in self.columns.column_names else ()
             for cell in cells:
                 digest.update(b"\0" if cell is None else b"\1" + cell.encode())
@@ -145,26 +152,33 @@ def findings_of(cell: str | None) -> tuple[str, ...]:
 
 
 def images_of_pairs(pairs: RecordTable[PairRecord]) -> RecordTable[ImageRecord]:
-    """Both images of every pair; one that belongs to several pairs is used once."""
-    names = pairs.columns.column_names
-    kept = [name for name in ("patient_id", "split", "view") if name in names]
-    sides = [
-        pa.table(
-            {
-                "id": pc.binary_join_element_wise(pairs.columns.column("id"), role, "/"),
-                "image": pairs.columns.column(role),
-                **{name: pairs.columns.column(name) for name in kept},
-            }
-        )
-        for role in ("baseline", "followup")
-    ]
-    both = pa.concat_tables(sides).combine_chunks()
+    """Both images of every pair; one that is in several is used once, with the columns of the first."""
+    sides = []
+    for role in ("baseline", "followup"):
+        taken = {"image": role, "patient_id": "patient_id", "split": "split"}
+        taken |= columns_of_image(pairs.further, role)
+        columns = {"id": pc.binary_join_element_wise(pairs.columns.column("id"), role, "/")}
+        for name, source in taken.items():
+            if source in pairs.columns.column_names:
+                columns[name] = pairs.columns.column(source)
+        sides.append(pa.table(columns))
+    both = pa.concat_tables(sides, promote_options="default").combine_chunks()
     interleaved = both.take(pa.array(np.arange(2 * len(pairs)).reshape(2, -1).T.ravel()))
     images = RecordTable(ImageRecord, interleaved, pairs.folder)
     return images.take(first_rows(interleaved.column("image")))
 
 
-def first_rows(column: pa.ChunkedArray) -> np.ndarray:
+def columns_of_image(further: Sequence[str], role: str) -> dict[str, str]:
+    """The further columns of an image of a pair by name, each with the one of the pair that it is.
+
+    What is said of the pair is said of both images, but for the days between them; `ROLE_x` is x of one.
+    """
+    of_both = {name: name for name in further if name != "days" and not name.startswith(_OF_ONE_IMAGE)}
+    own = {name.removeprefix(f"{role}_"): name for name in further if name.startswith(f"{role}_")}
+    return of_both | {name: column for name, column in own.items() if name not in _known(ImageRecord)}
+
+
+def first_rows(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """Number of the first row with each value of a column, ascending."""
     return np.sort(np.unique(codes_of(column), return_index=True)[1])
 
@@ -182,6 +196,11 @@ def unique_ids(names: Sequence[str], full_names: Sequence[str]) -> list[str]:
     return [
         name if count[name] == 1 else full_name for name, full_name in zip(names, full_names, strict=True)
     ]
+
+
+def _known(kind: type[PairRecord] | type[ImageRecord]) -> list[str]:
+    """The columns that are fields of a record."""
+    return [item.name for item in fields(kind) if item.name != "columns"]
 
 
 def _cell(value: Any) -> str | None:

@@ -10,20 +10,19 @@ import pyarrow.compute as pc
 
 from data.base.errors import DataError
 from data.base.seeds import fold_seed
+from data.config import SplitConfig
 from data.manifests.records import RecordT, RecordTable
 
 
 def split_by_patient(
-    records: RecordTable[RecordT], *, place: str, val_fraction: float, test_fraction: float, seed: int
+    records: RecordTable[RecordT], config: SplitConfig, *, place: str
 ) -> RecordTable[RecordT]:
     """The records with the splits they name, or with drawn ones where they name none.
 
     Args:
         records: all there are.
-        place: where they come from, for messages.
-        val_fraction: see `draw_splits`.
-        test_fraction: see `draw_splits`.
-        seed: see `draw_splits`.
+        config: how splits are drawn.
+        place: where the records come from, for messages.
 
     Raises:
         DataError: a patient is in two splits, or there are too few patients to draw any.
@@ -31,7 +30,7 @@ def split_by_patient(
     patients = pc.dictionary_encode(records.columns.column("patient_id")).combine_chunks()
     if not records.has("split"):
         names = patients.dictionary.to_pylist()
-        drawn = draw_splits(names, val_fraction=val_fraction, test_fraction=test_fraction, seed=seed)
+        drawn = draw_splits(names, config)
         splits = pa.array([drawn[name] for name in names], pa.string())
         return records.with_column("split", splits.take(patients.indices))
     splits = records.columns.column("split").combine_chunks()
@@ -47,9 +46,7 @@ def split_by_patient(
     return records
 
 
-def draw_splits(
-    patients: Iterable[str], *, val_fraction: float, test_fraction: float, seed: int
-) -> dict[str, str]:
+def draw_splits(patients: Iterable[str], config: SplitConfig) -> dict[str, str]:
     """Assign every patient to `train`, `val` or `test`.
 
     A patient's place follows from the seed and the patient's own name alone, so adding patients never moves
@@ -58,9 +55,8 @@ def draw_splits(
 
     Args:
         patients: names; repeated ones count once.
-        val_fraction: expected share of patients for validation.
-        test_fraction: expected share of patients for the final numbers.
-        seed: changes who goes where.
+        config: expected shares of patients for validation and for the final numbers, and the seed, which
+            changes who goes where.
 
     Returns:
         The split of every patient.
@@ -68,7 +64,7 @@ def draw_splits(
     Raises:
         DataError: fewer than three patients.
     """
-    position = {patient: _position(patient, seed) for patient in patients}
+    position = {patient: _position(patient, config.split_seed) for patient in patients}
     ordered = sorted(position, key=lambda patient: (position[patient], patient))
     count = len(ordered)
     if count < 3:
@@ -76,8 +72,8 @@ def draw_splits(
             f"{count} patient(s) cannot be split into train, val and test; "
             "give at least 3 patients, or name the splits in a manifest"
         )
-    in_test = sum(place < test_fraction for place in position.values())
-    in_test_or_val = sum(place < test_fraction + val_fraction for place in position.values())
+    in_test = sum(place < config.test_fraction for place in position.values())
+    in_test_or_val = sum(place < config.test_fraction + config.val_fraction for place in position.values())
     test_end = min(max(in_test, 1), count - 2)
     val_end = min(max(in_test_or_val, test_end + 1), count - 1)
     names = ["test"] * test_end + ["val"] * (val_end - test_end) + ["train"] * (count - val_end)

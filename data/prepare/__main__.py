@@ -54,20 +54,13 @@ def main() -> None:
     """Parse the command line, prepare, say what was done."""
     config = tyro_parse(PrepareConfig, argv(), prog="python -m data.prepare")
     from data.base.processes import available_cores
-    from data.config import DataConfig
     from data.manifests import holds_pairs
+    from data.manifests.dataset import load_images, load_pairs
     from data.prepare.writing import Recipe, prepare_records
-    from data.sources import load_images, load_pairs
 
-    source = DataConfig(
-        path=config.manifest,
-        val_fraction=config.val_fraction,
-        test_fraction=config.test_fraction,
-        split_seed=config.split_seed,
-        on_error=config.on_error,
-    )
     pairs = holds_pairs(config.manifest) if config.kind == "auto" else config.kind == "pairs"
-    records = load_pairs(source) if pairs else load_images(source)
+    load = load_pairs if pairs else load_images
+    records = load(config.manifest, config, check_files=config.on_error == "raise")
     recipe = Recipe(
         size=None if config.size == "native" else config.size,
         bits=config.bits,

@@ -26,7 +26,6 @@ from data.geometry import Geometry, content_of
 from data.manifests.loading import load_record
 from data.manifests.records import ImageRecord, PairRecord, RecordTable
 from data.prepared.store import (
-    EXTRA_COLUMNS,
     INFO,
     PICTURES,
     Bits,
@@ -103,11 +102,12 @@ def prepare_records(
         kind=kind,
         records=_fingerprint(records),
         shards={split: [len(part) for part in of_split] for split, of_split in parts.items()},
+        columns=records.further,
         **stored,
     )
     folder = OutputFolder(path=out, state=".preparing", last=INFO, files=("*/data-*.arrow", SKIPPED))
     settings = asdict(info)
-    settings["manifest"] = [settings.pop("records"), settings.pop("shards")]
+    settings["manifest"] = [settings.pop(name) for name in ("records", "shards", "columns")]
     folder.claim(settings, overwrite=overwrite)
     if overwrite:
         folder.clear()
@@ -192,15 +192,15 @@ def _write_all(shards: Sequence[_Shard], total: int, workers: int, progress: boo
 def _write_shard(shard: _Shard) -> int:
     """Write one shard; returns its rows."""
     kind = _kind_of(shard.rows)
-    schema = features(kind).arrow_schema
+    schema = features(kind, shard.rows.further).arrow_schema
     rows, skipped, waiting, batch = 0, [], 0, []
     with shard.folder.piece(shard.piece) as (folder, note):
         part = folder / shard.split / shard.file
         part.parent.mkdir()
         with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
-            for index, record in enumerate(shard.rows):
+            for record in shard.rows:
                 try:
-                    row = _row(record, shard.rows, index, kind, shard.recipe)
+                    row = _row(record, kind, shard.recipe)
                 except DataError as error:
                     if shard.recipe.on_error == "raise":
                         raise
@@ -220,19 +220,13 @@ def _write_shard(shard: _Shard) -> int:
     return rows
 
 
-def _row(
-    record: PairRecord | ImageRecord, rows: RecordTable[Any], index: int, kind: Kind, recipe: Recipe
-) -> dict[str, Any]:
+def _row(record: PairRecord | ImageRecord, kind: Kind, recipe: Recipe) -> dict[str, Any]:
     pictures = load_record(record, intensity=recipe.intensity, change=recipe.change)
-    columns = rows.columns
-    extra = {
-        name: columns.column(name)[index].as_py() if name in columns.column_names else None
-        for name in EXTRA_COLUMNS
-    }
     return {
         "id": record.id,
         "patient_id": record.patient_id,
-        **extra,
+        **({"findings": "+".join(record.findings) or None} if isinstance(record, PairRecord) else {}),
+        **record.columns,
         **{
             role: _picture(pictures[role], getattr(record, role), recipe, signed=_is_signed(role, recipe))
             if role in pictures

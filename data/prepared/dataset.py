@@ -1,8 +1,9 @@
-"""Prepared data, memory-mapped: what is read lies in the page cache and not in the process."""
+"""The source of prepared data, memory-mapped: what is read lies in the page cache and not in the process."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,96 @@ from torch.utils.data import Dataset
 from data.base.errors import DataError
 from data.batch import ImageSample, PairSample
 from data.config import DataConfig
+from data.manifests.labels import Labels
 from data.manifests.records import codes_of
 from data.prepared.remote import fetch, is_remote, read_info
-from data.prepared.rows import image_of, pair_of
+from data.prepared.rows import Reader
 from data.prepared.store import INFO, PICTURES, StoreInfo, roles_of, shard_name
 from data.prepared.streaming import StreamedImages, StreamedPairs
+
+
+class Prepared:
+    """What data.prepare wrote; the training split of an address in object storage is streamed."""
+
+    def __init__(self, config: DataConfig) -> None:
+        self.place = str(config.prepared).rstrip("/")
+        self.info = read_info(self.place)
+        _require_fit(self.info, config)
+        self.config = replace(config, intensity=self.info.intensity, framing=self.info.framing)
+
+    @staticmethod
+    def is_meant(config: DataConfig) -> bool:
+        """Whether a folder or an address of prepared data is given."""
+        return config.prepared is not None
+
+    def pairs(self, splits: Iterable[str]) -> dict[str, PreparedPairs | StreamedPairs]:
+        """The pairs of some splits; other ones than asked for, and one without a target, are refused."""
+        info, change = self.info, self.config.change
+        if info.kind != "pairs":
+            raise DataError(f"{self.place} holds single images, no pairs; prepare a manifest of pairs")
+        if change != info.change:
+            raise DataError(
+                f"{self.place} was prepared with --change {info.change}, not {change}; "
+                f"use --data.change {info.change}, or prepare it again"
+            )
+        reader = Reader(info=info, image_size=self.config.image_size)
+        return {split: self._pairs(split, reader) for split in splits}
+
+    def images(self, splits: Iterable[str]) -> dict[str, PreparedImages | StreamedImages]:
+        """The images of some splits, both of every pair included."""
+        labels = Labels(place=self.place, names=self.config.labels, uncertain=self.config.uncertain)
+        labels.require_names(self.info.columns, of_pairs=self.info.kind == "pairs")
+        reader = Reader(info=self.info, image_size=self.config.image_size, labels=labels)
+        return {split: self._images(split, reader) for split in splits}
+
+    def _pairs(self, split: str, reader: Reader) -> PreparedPairs | StreamedPairs:
+        if self._is_streamed(split):
+            return StreamedPairs(self.place, reader, split, self.config.batch_size)
+        shards = self._shards(split)
+        target = shards.column("target")
+        if target.null_count:
+            without = shards.row(int(np.flatnonzero(pc.is_null(target).to_numpy())[0]), [])
+            raise DataError(
+                f"{self.place}: pair {without['id']!r} has no target; prepare pairs that have one"
+            )
+        return PreparedPairs(shards, reader)
+
+    def _images(self, split: str, reader: Reader) -> PreparedImages | StreamedImages:
+        if self._is_streamed(split):
+            return StreamedImages(self.place, reader, split, self.config.batch_size)
+        shards = self._shards(split)
+        sides = [{"id": "id"} | reader.columns_of(role) for role in roles_of(self.info.kind)]
+        cells = [{x: shards.column(side[x]) for x in ("id", *reader.labels.names)} for side in sides]
+        reader.labels.require_values(pa.concat_tables(map(pa.table, cells)), learnt=split == "train")
+        return PreparedImages(shards, reader)
+
+    def _is_streamed(self, split: str) -> bool:
+        if not self.info.count(split):
+            found = ", ".join(f"{name} {self.info.count(name)}" for name in sorted(self.info.shards))
+            raise DataError(f"{self.place} has nothing in the split {split} (found {found})")
+        return is_remote(self.place) and split == "train"
+
+    def _shards(self, split: str) -> Shards:
+        return Shards(fetch(self.place, self.info, split, self.config.cache_dir), self.info, split)
+
+
+def _require_fit(info: StoreInfo, config: DataConfig) -> None:
+    """Refuse data that was prepared for something else than is asked for."""
+    if config.path is not None:
+        raise DataError(f"--data.path {config.path} and --data.prepared {config.prepared} exclude each other")
+    if info.size is not None and config.image_size > info.size:
+        raise DataError(
+            f"{config.prepared} was prepared at {info.size} px, less than --data.image-size "
+            f"{config.image_size}; prepare it with --size {config.image_size}, or train at {info.size} px"
+        )
+    defaults = DataConfig()
+    for name in ("intensity", "framing"):
+        asked, stored = getattr(config, name), getattr(info, name)
+        if asked not in (stored, getattr(defaults, name)):
+            raise DataError(
+                f"{config.prepared} was prepared with --{name} {stored}, not {asked}; drop --data.{name}, or "
+                "prepare it again"
+            )
 
 
 class Shards:
@@ -89,57 +175,43 @@ def _picture(cell: pa.StructScalar) -> dict[str, Any]:
     return {name: value.as_buffer() if name == "pixels" else value.as_py() for name, value in cell.items()}
 
 
-class _Prepared:
-    """What pairs and images of a prepared data set share.
+class _FromShards:
+    """What pairs and images of a split share.
 
     Args:
-        shards: the rows of a split.
-        info: how they were stored.
-        image_size: side of the squares in pixels.
+        shards: the rows of the split.
+        reader: what makes samples of them.
     """
 
-    def __init__(self, shards: Shards, info: StoreInfo, image_size: int) -> None:
+    def __init__(self, shards: Shards, reader: Reader) -> None:
         self.shards = shards
-        self.info = info
-        self.image_size = image_size
+        self.reader = reader
+        self.labels = reader.labels.names
+        self.identity = reader.info.digest
 
     @property
     def patients(self) -> list[str]:
         """Names of the patients, sorted."""
         return sorted(pc.unique(self.shards.column("patient_id")).to_pylist())
 
-    @property
-    def identity(self) -> str:
-        """By which the same samples with the same pixels are recognised, wherever they lie."""
-        return self.info.digest
 
-
-class PreparedPairs(_Prepared, Dataset[PairSample]):
-    """Pairs of a prepared data set.
-
-    Args:
-        shards: the rows of a split.
-        info: how they were stored.
-        image_size: side of the squares in pixels.
-    """
+class PreparedPairs(_FromShards, Dataset[PairSample]):
+    """Pairs of a prepared data set."""
 
     def __len__(self) -> int:
         return len(self.shards)
 
     def __getitem__(self, index: int) -> PairSample:
         """One pair."""
-        return pair_of(self.shards.row(index, PICTURES["pairs"]), self.info, self.image_size)
+        return self.reader.pair(self.shards.row(index, PICTURES["pairs"]))
 
 
-class PreparedImages(_Prepared, Dataset[ImageSample]):
-    """Images of a prepared data set; of one of pairs, both of each, every file once.
+class PreparedImages(_FromShards, Dataset[ImageSample]):
+    """Images of a prepared data set; of one of pairs, both of each, every file once."""
 
-    The arguments are those of `PreparedPairs`.
-    """
-
-    def __init__(self, shards: Shards, info: StoreInfo, image_size: int) -> None:
-        super().__init__(shards, info, image_size)
-        self._roles = roles_of(info.kind)
+    def __init__(self, shards: Shards, reader: Reader) -> None:
+        super().__init__(shards, reader)
+        self._roles = roles_of(reader.info.kind)
         sources = [pc.struct_field(shards.column(role), "source").combine_chunks() for role in self._roles]
         interleaved = np.stack(np.split(codes_of(pa.concat_arrays(sources)), len(sources)), axis=1).ravel()
         self._places = np.sort(np.unique(interleaved, return_index=True)[1])
@@ -151,71 +223,4 @@ class PreparedImages(_Prepared, Dataset[ImageSample]):
         """One image."""
         row, number = divmod(int(self._places[index]), len(self._roles))
         role = self._roles[number]
-        return image_of(self.shards.row(row, [role]), role, self.info, self.image_size)
-
-
-def open_pairs(config: DataConfig, split: str) -> Dataset[PairSample]:
-    """The pairs of one split; the training split of an address in object storage is streamed.
-
-    Raises:
-        DataError: it is no finished prepared data set, or was prepared for something else.
-    """
-    info = require_fit(config)
-    if info.kind != "pairs":
-        raise DataError(f"{config.prepared} holds single images; gan.adversarial needs pairs")
-    if config.change != info.change:
-        raise DataError(
-            f"{config.prepared} was prepared with --change {info.change}, not {config.change}; "
-            f"use --data.change {info.change}, or prepare it again"
-        )
-    _require_split(info, config, split)
-    if is_remote(config) and split == "train":
-        return StreamedPairs(config, info, split)
-    shards = Shards(fetch(config, info, split), info, split)
-    target = shards.column("target")
-    if target.null_count:
-        without = shards.row(int(np.flatnonzero(pc.is_null(target).to_numpy())[0]), [])
-        raise DataError(
-            f"{config.prepared}: pair {without['id']!r} has no target; prepare pairs that have one"
-        )
-    return PreparedPairs(shards, info, config.image_size)
-
-
-def open_images(config: DataConfig, split: str) -> Dataset[ImageSample]:
-    """The images of one split; see `open_pairs`."""
-    info = require_fit(config)
-    _require_split(info, config, split)
-    if is_remote(config) and split == "train":
-        return StreamedImages(config, info, split)
-    return PreparedImages(Shards(fetch(config, info, split), info, split), info, config.image_size)
-
-
-def _require_split(info: StoreInfo, config: DataConfig, split: str) -> None:
-    if not info.count(split):
-        found = ", ".join(f"{name} {info.count(name)}" for name in sorted(info.shards))
-        raise DataError(f"{config.prepared} has nothing in the split {split} (found {found})")
-
-
-def require_fit(config: DataConfig) -> StoreInfo:
-    """What a prepared data set consists of, unless it was prepared for something else than is asked for.
-
-    Raises:
-        DataError: there is none, or it does not fit.
-    """
-    info = read_info(config)
-    if config.path is not None:
-        raise DataError(f"--data.path {config.path} and --data.prepared {config.prepared} exclude each other")
-    if info.size is not None and config.image_size > info.size:
-        raise DataError(
-            f"{config.prepared} was prepared at {info.size} px, less than --data.image-size "
-            f"{config.image_size}; prepare it with --size {config.image_size}, or train at {info.size} px"
-        )
-    defaults = DataConfig()
-    for name in ("intensity", "framing"):
-        asked, stored = getattr(config, name), getattr(info, name)
-        if asked not in (stored, getattr(defaults, name)):
-            raise DataError(
-                f"{config.prepared} was prepared with --{name} {stored}, not {asked}; drop --data.{name}, or "
-                "prepare it again"
-            )
-    return info
+        return self.reader.image(self.shards.row(row, [role]), role)

@@ -8,23 +8,21 @@ from pathlib import Path
 
 from data.base.atomic import whole
 from data.base.errors import DataError, first_line
-from data.config import DataConfig
 from data.prepared.store import INFO, StoreInfo, shard_name
 
 
-def is_remote(config: DataConfig) -> bool:
-    """Whether `prepared` is an address, such as `s3://bucket/folder`, and no local folder."""
-    return "://" in str(config.prepared)
+def is_remote(place: str) -> bool:
+    """Whether a place is an address, such as `s3://bucket/folder`, and no local folder."""
+    return "://" in place
 
 
-def read_info(config: DataConfig) -> StoreInfo:
+def read_info(place: str) -> StoreInfo:
     """What a prepared data set consists of.
 
     Raises:
         DataError: there is none, or it is not finished.
     """
-    place = str(config.prepared).rstrip("/")
-    if is_remote(config):
+    if is_remote(place):
         return StoreInfo.from_json(_read_remote(f"{place}/{INFO}"), f"{place}/{INFO}")
     folder = Path(place)
     if not folder.is_dir():
@@ -34,23 +32,23 @@ def read_info(config: DataConfig) -> StoreInfo:
     return StoreInfo.from_json((folder / INFO).read_text(), str(folder / INFO))
 
 
-def shard_addresses(config: DataConfig, info: StoreInfo, split: str) -> list[str]:
+def shard_addresses(place: str, info: StoreInfo, split: str) -> list[str]:
     """Where the shards of a split are."""
-    place, count = str(config.prepared).rstrip("/"), len(info.shards[split])
+    count = len(info.shards[split])
     return [f"{place}/{split}/{shard_name(number, count)}" for number in range(count)]
 
 
-def fetch(config: DataConfig, info: StoreInfo, split: str) -> Path:
+def fetch(place: str, info: StoreInfo, split: str, cache_dir: Path) -> Path:
     """Local folder with the shards of a split; those at an address are copied to the cache once.
 
     Raises:
         DataError: they cannot be copied.
     """
-    if not is_remote(config):
-        return Path(str(config.prepared))
-    digest = hashlib.sha256(f"{config.prepared}{info.to_json()}".encode()).hexdigest()[:16]
-    folder = config.cache_dir / f"prepared-{digest}"
-    for address in shard_addresses(config, info, split):
+    if not is_remote(place):
+        return Path(place)
+    digest = hashlib.sha256(f"{place}{info.to_json()}".encode()).hexdigest()[:16]
+    folder = cache_dir / f"prepared-{digest}"
+    for address in shard_addresses(place, info, split):
         shard = folder / split / address.rpartition("/")[2]
         if not shard.is_file():  # other processes of this run may copy the same one
             with whole(shard) as part:

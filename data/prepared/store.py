@@ -6,7 +6,8 @@
 
 A row is a pair or an image. Each of its pictures is a struct: `pixels` (row by row, little-endian, 8 or 16
 bit), `height` and `width` of these pixels, `source_height`, `source_width` and `spacing_mm` of the file they
-come from, and `source`, a fingerprint of that file's path by which a picture in several pairs is known.
+come from, and `source`, a fingerprint of that file's path by which a picture in several pairs is known. All
+other columns are text, as the manifest has them.
 Radiographs and magnitudes are unsigned with the largest value as 1; signed changes are signed with 32767
 (127) as 1.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +34,6 @@ INFO = "prepared.json"
 Kind = Literal["pairs", "images"]
 Bits = Literal[8, 16]
 PICTURES: dict[Kind, tuple[str, ...]] = {"pairs": PAIR_FILES, "images": ("image",)}
-EXTRA_COLUMNS = ("view", "days", "findings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ class StoreInfo:
     """Fingerprint of the manifest's rows and their splits."""
     shards: dict[str, list[int]]
     """Rows of each shard of each split."""
+    columns: Sequence[str] = ("view", "days")
+    """Further columns of the manifest; of an older store, which does not name them, these."""
     digest: str = ""
     """Fingerprint of the shards, pixels included."""
     format: int = FORMAT
@@ -95,8 +98,8 @@ def fingerprint(path: Path) -> str:
     return hashlib.blake2b(str(path).encode(), digest_size=8).hexdigest()
 
 
-def features(kind: Kind) -> Any:
-    """Columns of a shard, as `datasets.Features`."""
+def features(kind: Kind, further: Sequence[str]) -> Any:
+    """Columns of a shard, as `datasets.Features`; `further` are kept as text."""
     from datasets import Features, Value
 
     picture = {
@@ -105,7 +108,7 @@ def features(kind: Kind) -> Any:
         "spacing_mm": [Value("float32")],
         "source": Value("string"),
     }
-    text = ("id", "patient_id", *EXTRA_COLUMNS)
+    text = ("id", "patient_id", *(("findings",) if kind == "pairs" else ()), *further)
     return Features({name: Value("string") for name in text} | dict.fromkeys(PICTURES[kind], picture))
 
 

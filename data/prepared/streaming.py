@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from torch.utils.data import IterableDataset
@@ -12,10 +12,9 @@ from torch.utils.data import IterableDataset
 from data.base.errors import DataError
 from data.base.seeds import fold_seed
 from data.batch import ImageSample, PairSample
-from data.config import DataConfig
 from data.prepared.remote import shard_addresses
-from data.prepared.rows import image_of, pair_of
-from data.prepared.store import StoreInfo, roles_of
+from data.prepared.rows import Reader, Row
+from data.prepared.store import roles_of
 
 SampleT = TypeVar("SampleT", PairSample, ImageSample)
 SHUFFLE_BUFFER = 256
@@ -29,15 +28,15 @@ class _Streamed(IterableDataset[SampleT], Generic[SampleT]):
     that epoch. The order also depends on whether it is read in a process of the loader.
 
     Args:
-        config: where the data is and how large its batches are.
-        info: what is there.
+        place: address of the data.
+        reader: what makes samples of its rows.
         split: which split.
+        batch_size: samples of a batch.
     """
 
-    def __init__(self, config: DataConfig, info: StoreInfo, split: str) -> None:
-        self.config = config
-        self.info = info
-        self.split = split
+    def __init__(self, place: str, reader: Reader, split: str, batch_size: int) -> None:
+        self.place, self.reader, self.split, self.batch_size = place, reader, split, batch_size
+        self.labels, self.patients, self.identity = reader.labels.names, None, reader.info.digest
         self.rank, self.world, self.seed = 0, 1, 0
         # In shared memory: loader processes that live on see the epoch change.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -61,26 +60,15 @@ class _Streamed(IterableDataset[SampleT], Generic[SampleT]):
     def epoch(self, epoch: int) -> None:
         self._epoch.fill_(epoch)
 
-    @property
-    def identity(self) -> str:
-        """By which the same samples with the same pixels are recognised, wherever they lie."""
-        return self.info.digest
-
-    @property
-    def patients(self) -> None:
-        """Names of the patients, which nobody knows before all has been read."""
-        return None
-
     def __len__(self) -> int:
         """Samples of an epoch in this process of the run."""
-        shards = self.info.shards[self.split]
+        shards = self.reader.info.shards[self.split]
         if len(shards) % self.world == 0:
             # `datasets` shares whole shards out, other ones in every epoch: at worst, the smallest ones.
             rows = sum(sorted(shards)[: len(shards) // self.world])
         else:
             rows = sum(shards) // self.world  # it shares single rows out
-        samples, batch = rows * self._samples_of_a_row, self.config.batch_size
-        return samples // batch * batch
+        return rows * len(self._roles) // self.batch_size * self.batch_size
 
     def __iter__(self) -> Iterator[SampleT]:
         from datasets import load_dataset
@@ -88,48 +76,45 @@ class _Streamed(IterableDataset[SampleT], Generic[SampleT]):
 
         rows = load_dataset(
             "arrow",
-            data_files={self.split: shard_addresses(self.config, self.info, self.split)},
+            data_files={self.split: shard_addresses(self.place, self.reader.info, self.split)},
             split=self.split,
             streaming=True,
         )
         seed = fold_seed("stream", self.seed, self.epoch) % 2**32
         rows = rows.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER)
         rows = split_dataset_by_node(rows, rank=self.rank, world_size=self.world)
-        yield from islice(self._samples(rows), len(self))
+        samples = (self._sample(row, role) for row in rows for role in self._roles)
+        yield from islice(samples, len(self))
 
     @property
-    def _samples_of_a_row(self) -> int:
-        return 1
+    def _roles(self) -> tuple[str, ...]:
+        """The pictures of a row that are a sample each."""
+        return roles_of(self.reader.info.kind)
 
-    def _samples(self, rows: Any) -> Iterator[SampleT]:
+    def _sample(self, row: Row, role: str) -> SampleT:
         raise NotImplementedError
 
     def _require_a_batch(self) -> None:
         if not len(self):
             raise DataError(
-                f"{self.config.prepared} has too few samples in {self.split} for a batch of "
-                f"{self.config.batch_size} in each of {self.world} processes; lower --data.batch-size"
+                f"{self.place} has too few samples in {self.split} for a batch of "
+                f"{self.batch_size} in each of {self.world} processes; lower --data.batch-size"
             )
 
 
 class StreamedPairs(_Streamed[PairSample]):
     """Pairs of an address in object storage."""
 
-    def _samples(self, rows: Any) -> Iterator[PairSample]:
-        for row in rows:
-            if row["target"] is None:
-                raise DataError(f"{self.config.prepared}: pair {row['id']!r} has no target")
-            yield pair_of(row, self.info, self.config.image_size)
+    _roles = ("target",)
+
+    def _sample(self, row: Row, role: str) -> PairSample:
+        if row[role] is None:
+            raise DataError(f"{self.place}: pair {row['id']!r} has no target")
+        return self.reader.pair(row)
 
 
 class StreamedImages(_Streamed[ImageSample]):
     """Images of an address in object storage; of prepared pairs, both of each."""
 
-    @property
-    def _samples_of_a_row(self) -> int:
-        return len(roles_of(self.info.kind))
-
-    def _samples(self, rows: Any) -> Iterator[ImageSample]:
-        for row in rows:
-            for role in roles_of(self.info.kind):
-                yield image_of(row, role, self.info, self.config.image_size)
+    def _sample(self, row: Row, role: str) -> ImageSample:
+        return self.reader.image(row, role)

@@ -46,6 +46,8 @@ class Pairs:
     """The same change in the geometry of the baseline."""
     findings: list[tuple[Finding, ...]]
     """Findings that change in each pair."""
+    present: list[tuple[tuple[Finding, ...], tuple[Finding, ...]]]
+    """Findings that the baseline and that the followup of each pair shows."""
 
 
 def patient_rng(seed: int, split: str, index: int, pair: int | None = None) -> np.random.Generator:
@@ -98,6 +100,7 @@ def stack_pairs(rendered: Sequence[tuple[NDArray[np.float32], ...]], scenarios: 
         target=target,
         target_baseline=target_baseline,
         findings=[scenario.changing for scenario in scenarios],
+        present=[scenario.present for scenario in scenarios],
     )
 
 

@@ -24,6 +24,12 @@ class Scenario:
         changed = {*self.appearing, *self.resolving}
         return tuple(name for name in FINDINGS if name in changed)
 
+    @property
+    def present(self) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
+        """Findings that the baseline and that the followup shows, in the order of the registry."""
+        old, new = {*self.resolving, *self.stable}, {*self.appearing, *self.stable}
+        return tuple(x for x in FINDINGS if x in old), tuple(x for x in FINDINGS if x in new)
+
     @classmethod
     def draw(
         cls, changing: Sequence[Finding], stable: Sequence[Finding], rng: np.random.Generator

@@ -254,6 +254,4 @@ def _splits(records: Sequence[Record], config: SynthesizeConfig) -> dict[str, st
     volumes = {record.volume for record in records}
     if len(volumes) < _FEWEST_VOLUMES:
         return {}
-    return draw_splits(
-        volumes, val_fraction=config.val_fraction, test_fraction=config.test_fraction, seed=config.split_seed
-    )
+    return draw_splits(volumes, config)

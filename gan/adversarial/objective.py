@@ -141,5 +141,5 @@ def _extra_term(loss: Callable[[Tensor, Tensor], object], spec: str) -> PairTerm
 
 
 def _target(batch: PairBatch) -> Tensor:
-    assert batch.target is not None  # data.build_pairs refuses training data without targets
+    assert batch.target is not None  # data.open_pairs refuses training data without targets
     return batch.target

@@ -18,9 +18,9 @@ import torch
 from accelerate import Accelerator
 from skimage.io import imsave
 
-from data import DataConfig, ImageRecord, PairRecord, RecordTable, build_images, build_pairs, collate_pairs
+from data import DataConfig, ImageRecord, PairRecord, RecordTable, collate_pairs, open_images, open_pairs
 from data.base.processes import available_cores, in_processes
-from data.config import SynthesisConfig
+from data.config import SplitConfig, SynthesisConfig
 from data.geometry import Geometry, content_of
 from data.manifests.loading import load_record
 from data.manifests.manifest import images_in_manifest, pairs_in_manifest
@@ -94,8 +94,8 @@ def reading(folder: Path) -> Iterator[str]:
 def read_all(config: DataConfig) -> tuple[float, float]:
     """Images a second of the second pass over a data set, and MiB of private memory it took."""
     torch.set_num_threads(1)
-    images = build_images(config, "train")
-    count = len(images)  # type: ignore[arg-type]
+    images = open_images(config, ["train"])["train"]
+    count = len(images)
     images[0]
     before = private_memory()
     for _ in range(2):
@@ -155,9 +155,9 @@ def training_data(folder: Path) -> Iterator[tuple[str, AdversarialConfig]]:
         train_patients=TRAIN_PATIENTS, val_patients=1, test_patients=1, volume="phantom"
     )
     embedded = replace(preset.data, synthesis=synthesis, cache_dir=folder)
-    pairs = build_pairs(embedded, "train", progress=False)
+    pairs = open_pairs(embedded, ["train"])["train"]
     yield "embedded", replace(preset, data=embedded)
-    records = [_write_pair(folder, pairs[index]) for index in range(len(pairs))]  # type: ignore[arg-type]
+    records = [_write_pair(folder, pairs[index]) for index in range(len(pairs))]
     recipe = replace(RECIPE, size=embedded.image_size)
     prepare_records(RecordTable.of(PairRecord, records), folder / "out", recipe, workers=1, progress=False)
     yield "prepared", replace(preset, data=replace(preset.data, prepared=str(folder / "out")))
@@ -184,7 +184,7 @@ def waiting(config: AdversarialConfig) -> float:
     config = replace(config, weights=replace(config.weights, perceptual=0.0))
     accelerator = Accelerator(cpu=True)
     state = build_state(accelerator, config, None)
-    pairs = build_pairs(config.data, "train", progress=False)
+    pairs = open_pairs(config.data, ["train"])["train"]
     loader, order = train_loader(accelerator, pairs, collate_pairs, config)
     watch, done = DataWatch(), 0
     while done < WARM_UP + STEPS:
@@ -235,7 +235,7 @@ def split_manifest(folder: Path) -> tuple[float, float]:
     begun = time.perf_counter()
     images = images_in_manifest(folder / OUT / "images.csv")
     unnamed = RecordTable(images.kind, images.columns.drop_columns(["split"]), images.folder)
-    split_by_patient(unnamed, place="images.csv", val_fraction=0.1, test_fraction=0.15, seed=0)
+    split_by_patient(unnamed, SplitConfig(), place="images.csv")
     pairs_in_manifest(folder / OUT / "pairs.csv")
     return time.perf_counter() - begun, _peak_gib()
 

@@ -9,13 +9,13 @@ from typing import Any, Protocol, cast
 import torch
 from accelerate import Accelerator
 from accelerate.data_loader import prepare_data_loader
-from torch.utils.data import DataLoader, IterableDataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from data.base.seeds import fold_seed
+from data.sources import Split, StreamedSplit
 from gan.run.options import StageConfig
 
 Collate = Callable[[Any], Any]
-Split = Any
 
 
 class EpochSampler(Sampler[int]):
@@ -48,7 +48,7 @@ class HasEpoch(Protocol):
 class Loaders:
     """Batches of the three splits."""
 
-    splits: Mapping[str, Split]
+    splits: Mapping[str, Split[Any]]
     train: DataLoader[Any]
     """Shuffled; the last, smaller batch of an epoch is used too, except of streamed data."""
     val: DataLoader[Any]
@@ -62,7 +62,7 @@ class Loaders:
 
 
 def open_loaders(
-    accelerator: Accelerator, config: StageConfig, splits: Mapping[str, Split], collate: Collate
+    accelerator: Accelerator, config: StageConfig, splits: Mapping[str, Split[Any]], collate: Collate
 ) -> Loaders:
     """Put the splits behind loaders."""
     train, order = train_loader(accelerator, splits["train"], collate, config)
@@ -83,16 +83,15 @@ def open_loaders(
 
 
 def train_loader(
-    accelerator: Accelerator, split: Any, collate: Collate, config: StageConfig
+    accelerator: Accelerator, split: Split[Any], collate: Collate, config: StageConfig
 ) -> tuple[DataLoader[Any], HasEpoch]:
     """The shuffled training data on this process's device, and what is to be told the epoch."""
     pin_memory = torch.cuda.is_available() and not config.cpu
-    if isinstance(split, IterableDataset):
+    if isinstance(split, StreamedSplit):
         # It shares itself out among the processes; accelerate would have each of them read everything.
-        streamed = cast(Any, split)
-        streamed.configure(rank=accelerator.process_index, world=accelerator.num_processes, seed=config.seed)
+        split.configure(rank=accelerator.process_index, world=accelerator.num_processes, seed=config.seed)
         loader = DataLoader(
-            split,
+            cast(Any, split),
             batch_size=config.data.batch_size,
             collate_fn=collate,
             # Always one process, which reads ahead: in it `datasets` draws another order than outside of it.
@@ -109,10 +108,10 @@ def train_loader(
             put_on_device=True,
             dispatch_batches=False,
         )
-        return loader, streamed
+        return loader, split
     sampler = EpochSampler(len(split), config.seed)
     loader = DataLoader(
-        split,
+        cast(Any, split),
         batch_size=config.data.batch_size,
         sampler=sampler,
         collate_fn=collate,
@@ -123,7 +122,7 @@ def train_loader(
     return accelerator.prepare(loader), sampler
 
 
-def choose_cases(split: Split, count: int) -> list[Any]:
+def choose_cases(split: Split[Any], count: int) -> list[Any]:
     """Samples for the grid, always the same: spread over the split, each finding once before any twice."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0)).tolist()
     seen: Counter[tuple[str, ...]] = Counter()

@@ -143,7 +143,7 @@ def _identity(config: StageConfig, loaders: Loaders) -> dict[str, Any]:
 
     Where the data lies is no part of it: it may have been moved.
     """
-    identities = "/".join(getattr(split, "identity", "") for split in loaders.splits.values())
+    identities = "/".join(split.identity for split in loaders.splits.values())
     fingerprint = hashlib.sha256(identities.encode()).hexdigest()[:12]
     options = ("image_size", "change", "intensity", "framing", "on_error", "batch_size", "augment")
     plain = asdict(config.data)

@@ -11,13 +11,13 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.base.errors import DataError
 from data.index.catalogue import Catalogue, Images, Source, constant
 from data.index.files import locate
+from data.index.labels import one_below_the_other, read_labels
 from data.index.tables import find_table, header_of, join, numbers_in, read_table, views_of, whole
 
 LOOKED_FOR = "train.csv or valid.csv with the column Path"
@@ -38,10 +38,9 @@ def find(root: Path) -> bool:
 def read(source: Source) -> Catalogue:
     """The images of all tables that are there."""
     tables = {split: _find_table(source.root, name) for split, name in _TABLES.items()}
-    parts = {split: _read_split(path) for split, path in tables.items() if path is not None}
-    paths = pa.concat_arrays([part[0] for part in parts.values()])
-    views = pa.concat_arrays([part[1] for part in parts.values()])
-    splits = pa.concat_arrays([constant(split, len(part[0])) for split, part in parts.items()])
+    parts = {split: _read_split(path, split) for split, path in tables.items() if path is not None}
+    columns = one_below_the_other(parts.values())
+    paths = columns.pop("path")
     fields = pc.extract_regex(paths, _PATH)
     if fields.null_count:
         raise DataError(
@@ -57,11 +56,10 @@ def read(source: Source) -> Catalogue:
         study=study,
         image=whole(pc.struct_field(fields, "image")),
         path=join(folder, whole(pc.struct_field(fields, "file")), separator="/"),
-        view=views,
-        region=constant("", len(paths)),
+        view=columns.pop("view"),
         moment=numbers_in(study),
-        rank=np.arange(len(paths)),
-        split=splits,
+        split=columns.pop("split"),
+        labels=columns,
     )
     return Catalogue(images=images, namespace="chexpert", official_splits=frozenset(parts))
 
@@ -96,8 +94,8 @@ def _folders(root: Path, named: pa.Array, patients: pa.Array) -> pa.Array:
     return whole(folders)
 
 
-def _read_split(path: Path) -> tuple[pa.Array, pa.Array]:
-    """Paths and views; the test table names no views, but the files' names tell frontal from lateral."""
+def _read_split(path: Path, split: str) -> pa.Table:
+    """Paths, views, labels; the test table names no views, but files' names tell frontal from lateral."""
     columns = ["Frontal/Lateral", "AP/PA"]
     described = set(columns) <= set(header_of(path))
     table = read_table(path, ["Path", *columns] if described else ["Path"])
@@ -110,4 +108,6 @@ def _read_split(path: Path) -> tuple[pa.Array, pa.Array]:
     # A few frontal images carry LL or RL there, which would make them laterals.
     is_known = pc.is_in(direction, value_set=pa.array(["AP", "PA"]))
     frontal = pc.if_else(is_known, direction, "FRONTAL")
-    return paths, views_of(pc.if_else(lateral, "LATERAL", frontal))
+    views = views_of(pc.if_else(lateral, "LATERAL", frontal))
+    labels = read_labels(path, ("Path", "Sex", "Age", *columns))
+    return pa.table({"path": paths, "view": views, "split": constant(split, len(paths)), **labels})

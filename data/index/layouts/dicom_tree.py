@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from data.base.errors import DataError
 from data.files.formats import DICOM_SUFFIXES
-from data.index.catalogue import Catalogue, Images, Source, no_splits
+from data.index.catalogue import Catalogue, Images, Source
 from data.index.groups import groups_of, notes_on
 from data.index.headers import Header, looks_like_dicom, read_headers
 
@@ -124,6 +124,5 @@ def _images(headers: list[Header], paths: list[bytes], numbers: pa.Array) -> Ima
         path=pa.array(paths, pa.binary()),
         moment=np.array([header.moment for header in headers], np.int64),
         rank=rank,
-        split=no_splits(len(headers)),
         group=groups_of(numbers, columns["study"]),
     )

@@ -14,15 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.base.errors import DataError
-from data.index.catalogue import Catalogue, Images, Source, constant, no_splits
+from data.index.catalogue import Catalogue, Images, Source
 from data.index.files import exist
 from data.index.headers import Header, read_headers
-from data.index.tables import find_table, join, moments, read_table, views_of
+from data.index.labels import read_labels
+from data.index.tables import find_table, join, mapped, moments, read_table, views_of
 
 JPG_LOOKED_FOR = "mimic-cxr-2.*-metadata.csv(.gz)"
 DICOM_LOOKED_FOR = "cxr-record-list.csv(.gz)"
 _METADATA = "mimic-cxr-2.*-metadata.csv"
 _RECORDS = "cxr-record-list.csv"
+_LABELS = "mimic-cxr-2.*-chexpert.csv"
 _SPLIT = "mimic-cxr-2.*-split.csv"
 _OFFICIAL_NAMES = {"train": "train", "validate": "val", "test": "test"}
 _NO_SPLIT_FILE = f"{_SPLIT} is not there: splits are drawn, they are not the official ones"
@@ -52,12 +54,9 @@ def read_jpg(source: Source) -> Catalogue:
         image=table["dicom_id"].combine_chunks(),
         path=join(folder, join(table["dicom_id"].combine_chunks(), ".jpg"), separator="/"),
         view=views_of(table["ViewPosition"]),
-        region=constant("", len(table)),
         moment=moments(table["StudyDate"].combine_chunks(), table["StudyTime"].combine_chunks()),
-        rank=np.arange(len(table)),
-        split=no_splits(len(table)),
     )
-    return _with_official_splits(source.root, Catalogue(images=images, namespace="mimic-cxr", dated=True))
+    return _completed(source.root, Catalogue(images=images, namespace="mimic-cxr", dated=True))
 
 
 def read_dicom(source: Source) -> Catalogue:
@@ -66,17 +65,11 @@ def read_dicom(source: Source) -> Catalogue:
     assert path is not None
     table = read_table(path, ("subject_id", "study_id", "dicom_id", "path"))
     patient, study = _names(table)
-    length = len(table)
     images = Images(
         patient=patient,
         study=study,
         image=table["dicom_id"].combine_chunks(),
         path=table["path"].combine_chunks(),
-        view=constant("unknown", length),
-        region=constant("", length),
-        moment=np.zeros(length, np.int64),
-        rank=np.arange(length),
-        split=no_splits(length),
     )
     catalogue = Catalogue(images=images, namespace="mimic-cxr", dated=True)
     metadata = find_table(source.root, _METADATA)
@@ -85,7 +78,7 @@ def read_dicom(source: Source) -> Catalogue:
         _describe_by_headers(catalogue, source)
     else:
         _describe_by_metadata(images, metadata)
-    return _with_official_splits(source.root, catalogue)
+    return _completed(source.root, catalogue)
 
 
 def _names(table: pa.Table) -> tuple[pa.Array, pa.Array]:
@@ -122,19 +115,25 @@ def _describe_by_headers(catalogue: Catalogue, source: Source) -> None:
     catalogue.select(np.flatnonzero(keep))
 
 
-def _with_official_splits(root: Path, catalogue: Catalogue) -> Catalogue:
+def _completed(root: Path, catalogue: Catalogue) -> Catalogue:
+    """With the labels and the official splits, where their files are there."""
+    path = find_table(root, _LABELS)
+    if path is not None:
+        studies = join("s", read_table(path, ("study_id",))["study_id"].combine_chunks())
+        rows = pc.index_in(catalogue.images.study, value_set=studies)
+        labels = read_labels(path, ("subject_id", "study_id"))
+        catalogue.images.labels = {name: column.take(rows) for name, column in labels.items()}
     path = find_table(root, _SPLIT)
     if path is None:
         catalogue.notes.append(_NO_SPLIT_FILE)
         return catalogue
     table = read_table(path, ("dicom_id", "split"))
-    names = table["split"].combine_chunks().dictionary_encode()
-    if unknown := set(names.dictionary.to_pylist()) - _OFFICIAL_NAMES.keys():
+    if unknown := set(table["split"].unique().to_pylist()) - _OFFICIAL_NAMES.keys():
         raise DataError(
             f"{path} names the split {min(unknown)!r}; the official ones are {', '.join(_OFFICIAL_NAMES)}"
         )
-    official = pa.array([_OFFICIAL_NAMES[name] for name in names.dictionary.to_pylist()], pa.string())
+    official = mapped(table["split"], _OFFICIAL_NAMES.get)
     rows = pc.index_in(catalogue.images.image, value_set=table["dicom_id"].combine_chunks())
-    catalogue.images.split = official.take(names.indices.take(rows))
-    catalogue.official_splits = frozenset(official.to_pylist())
+    catalogue.images.split = official.take(rows)
+    catalogue.official_splits = frozenset(official.unique().to_pylist())
     return catalogue

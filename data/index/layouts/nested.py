@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from data.base.errors import DataError
 from data.files.formats import is_radiograph_file, stem_of
-from data.index.catalogue import UNDATED, Catalogue, GivenPairs, Images, Source, constant, no_splits
+from data.index.catalogue import Catalogue, GivenPairs, Images, Source
 
 LOOKED_FOR = "CASE/PAIR/ folders with prior.nii.gz and current.nii.gz"
 _FILES = ("prior", "current", "diff_map", "diff_map_prior")
@@ -116,11 +116,6 @@ def _catalogue(pairs: list[_Folder], root: str) -> Catalogue:
         study=pa.array([_text(folder.pair) for folder in pairs for _ in range(2)], pa.string()),
         image=pa.array(["baseline", "followup"] * len(pairs), pa.string()),
         path=pa.array([path for paths in both for path in paths], pa.binary()),
-        view=constant("unknown", length),
-        region=constant("", length),
-        moment=np.full(length, UNDATED),
-        rank=np.arange(length),
-        split=no_splits(length),
     )
     given = GivenPairs(
         baseline=np.arange(0, length, 2),

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.base.errors import DataError
-from data.index.catalogue import Catalogue, Images, Source, constant, no_splits
+from data.index.catalogue import Catalogue, Images, Source
 from data.index.files import locate
+from data.index.labels import labels_in_lists
 from data.index.tables import find_table, numbers_in, read_table, read_words, views_of
 
 LOOKED_FOR = "Data_Entry_2017*.csv"
@@ -31,7 +31,7 @@ def read(source: Source) -> Catalogue:
     """All images of the table, in `images/` or in the twelve folders that the archives unpack to."""
     path = find_table(source.root, LOOKED_FOR)
     assert path is not None
-    table = read_table(path, ("Image Index", "Follow-up #", "Patient ID", "View Position"))
+    table = read_table(path, ("Image Index", "Follow-up #", "Patient ID", "View Position", "Finding Labels"))
     names, followup = table["Image Index"].combine_chunks(), table["Follow-up #"].combine_chunks()
     numbered = sorted(folder.name for folder in source.root.glob("images_*"))
     folders = ["images", *(f"{name}/images" for name in numbered), *numbered]
@@ -41,10 +41,8 @@ def read(source: Source) -> Catalogue:
         image=pc.replace_substring_regex(names, r"\.png$", ""),
         path=locate(source.root, folders, names),
         view=views_of(table["View Position"]),
-        region=constant("", len(table)),
         moment=numbers_in(followup),
-        rank=np.arange(len(table)),
-        split=no_splits(len(table)),
+        labels=labels_in_lists(table["Finding Labels"]),
     )
     catalogue = Catalogue(images=images, namespace="nih-chestxray14", checked=True)
     lists = {split: source.root / name for split, name in _LISTS.items()}

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow.compute as pc
 
-from data.index.catalogue import Catalogue, Images, Source, constant, no_splits
+from data.index.catalogue import Catalogue, Images, Source
 from data.index.files import locate
+from data.index.labels import MOST_LABELS, labels_in_lists
 from data.index.tables import find_table, moments, read_table, views_of
 
 LOOKED_FOR = "PADCHEST_chest_x_ray_images_labels*.csv(.gz)"
 _TABLE = "PADCHEST_chest_x_ray_images_labels*.csv"
-_COLUMNS = ("ImageID", "ImageDir", "StudyDate_DICOM", "StudyID", "PatientID", "Projection")
+_COLUMNS = ("ImageID", "ImageDir", "StudyDate_DICOM", "StudyID", "PatientID", "Projection", "Labels")
 _EXCLUDED = "EXCLUDE"  # neither frontal nor lateral, or not of a chest, as the authors say
 
 
@@ -44,12 +44,12 @@ def read(source: Source) -> Catalogue:
         image=pc.replace_substring_regex(names, r"\.png$", ""),
         path=locate(source.root, folders, names),
         view=views_of(table["Projection"]),
-        region=constant("", len(table)),
         moment=moments(table["StudyDate_DICOM"].combine_chunks()),
-        rank=np.arange(len(table)),
-        split=no_splits(len(table)),
+        labels=labels_in_lists(table["Labels"]),
     )
     catalogue = Catalogue(images=images, namespace="padchest", dated=True, checked=True)
+    if len(images.labels) == MOST_LABELS:
+        catalogue.notes.append(f"of the labels, the {MOST_LABELS} most frequent are columns")
     if count:
         catalogue.refused[f"projection {_EXCLUDED}"] = count
     return catalogue

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from data.index.catalogue import UNDATED, Catalogue, Images, Source, constant
+from data.index.catalogue import Catalogue, Images, Source, constant
+from data.index.labels import one_below_the_other, read_labels
 from data.index.tables import find_table, join, read_table
 
 LOOKED_FOR = "annotations/image_labels_train.csv or annotations/image_labels_test.csv"
@@ -26,23 +27,22 @@ def find(root: Path) -> bool:
 
 def read(source: Source) -> Catalogue:
     """All images of the tables, which name one once for every reader."""
-    names, splits = [], []
+    tables = []
     for split, file_name in _TABLES.items():
         path = find_table(source.root / "annotations", file_name)
         if path is not None:
-            names.append(read_table(path, ("image_id",))["image_id"].combine_chunks().unique())
-            splits.append(constant(split, len(names[-1])))
-    image, split = pa.concat_arrays(names), pa.concat_arrays(splits)
+            table = _by_majority(path)
+            tables.append(table.append_column("split", constant(split, len(table))))
+    labels = one_below_the_other(tables)
+    image, split = labels.pop("image_id"), labels.pop("split")
     images = Images(
         patient=image,
         study=constant("", len(image)),
         image=image,
         path=join(split, join(image, ".dicom"), separator="/"),
         view=constant("PA", len(image)),
-        region=constant("", len(image)),
-        moment=np.full(len(image), UNDATED),
-        rank=np.arange(len(image)),
         split=split,
+        labels=labels,
     )
     return Catalogue(
         images=images,
@@ -50,3 +50,14 @@ def read(source: Source) -> Catalogue:
         official_splits=frozenset(split.unique().to_pylist()),
         notes=["no patients are published: every image counts as one, and there are no pairs"],
     )
+
+
+def _by_majority(path: Path) -> pa.Table:
+    """One row for every image: a label is 1 where more than half of its readers say so."""
+    labels = read_labels(path, ("image_id", "rad_id"))
+    if "other_disease" in labels:  # as only the table of the test images calls it
+        labels["other_diseases"] = labels.pop("other_disease")
+    readings = pa.table({"image_id": read_table(path, ("image_id",))["image_id"], **labels})
+    images = readings.group_by("image_id", use_threads=False).aggregate([(name, "mean") for name in labels])
+    votes = {name: pc.greater(images[f"{name}_mean"], 0.5).cast(pa.int8()) for name in labels}
+    return pa.table({"image_id": images["image_id"], **votes})

@@ -21,8 +21,8 @@ from data.config import Finding, SynthesisConfig
 from data.simulation.pairs import Pairs
 from data.simulation.volumes.ct import ct_digest, find_ct
 
-VERSION = 1
-"""Raise it whenever the same settings give other pixels."""
+VERSION = 2
+"""Raise it whenever the same settings give another file."""
 # How many patients there are decides which files exist, not what is in them.
 _COUNTS = ("train_patients", "val_patients", "test_patients")
 _FILM_LEVELS = 65535
@@ -82,6 +82,8 @@ class StoredPairs:
     """Changes in the geometry of the baselines, then in that of the followups `[2, P, H, W]`."""
     findings: list[tuple[Finding, ...]]
     """Findings that change in each pair."""
+    present: list[tuple[tuple[Finding, ...], tuple[Finding, ...]]]
+    """Findings that the baseline and that the followup of each pair shows."""
 
     @classmethod
     def encode(cls, pairs: Pairs) -> StoredPairs:
@@ -92,6 +94,7 @@ class StoredPairs:
             films=np.round(films * _FILM_LEVELS).astype(np.uint16),
             targets=np.round(targets * _TARGET_LEVELS).astype(np.int16),
             findings=pairs.findings,
+            present=pairs.present,
         )
 
     def film(self, pair: int, time: Time) -> NDArray[np.float32]:
@@ -106,8 +109,8 @@ class StoredPairs:
 def write_patient(path: Path, pairs: StoredPairs) -> None:
     """Store the pairs of a patient; the file appears complete or not at all."""
     with whole(path) as part, part.open("wb") as file:
-        findings = np.array(json.dumps(pairs.findings))
-        np.savez(file, films=pairs.films, targets=pairs.targets, findings=findings)
+        findings, present = (np.array(json.dumps(names)) for names in (pairs.findings, pairs.present))
+        np.savez(file, films=pairs.films, targets=pairs.targets, findings=findings, present=present)
 
 
 def read_patient(path: Path, pairs: int, image_size: int) -> StoredPairs | None:
@@ -123,11 +126,12 @@ def read_patient(path: Path, pairs: int, image_size: int) -> StoredPairs | None:
         with np.load(path, allow_pickle=False) as file:
             films, targets = file["films"], file["targets"]
             findings = [tuple(names) for names in json.loads(str(file["findings"]))]
+            present = [(tuple(old), tuple(new)) for old, new in json.loads(str(file["present"]))]
     except _UNREADABLE as error:
         log.warning("%s cannot be read (%s); rendering it again", path, error)
         return None
     shape = (2, pairs, image_size, image_size)
-    if films.shape != shape or targets.shape != shape or len(findings) != pairs:
+    if films.shape != shape or targets.shape != shape or {len(findings), len(present)} != {pairs}:
         log.warning("%s does not hold %d pairs of %d px; rendering it again", path, pairs, image_size)
         return None
-    return StoredPairs(films=films, targets=targets, findings=findings)
+    return StoredPairs(films=films, targets=targets, findings=findings, present=present)

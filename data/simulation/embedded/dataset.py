@@ -1,8 +1,9 @@
-"""The embedded data set: pairs for change models, single images for pretraining."""
+"""The source of embedded data: pairs for change models, and single images with the findings they show."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -10,71 +11,89 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from data.base.errors import DataError
 from data.batch import ImageSample, PairSample
-from data.config import Change, SynthesisConfig
-from data.simulation.embedded.cache import StoredPairs, Time
-from data.simulation.embedded.render import load_split
+from data.config import FINDINGS, Change, DataConfig
+from data.simulation.embedded.cache import StoredPairs, Time, cache_folder
+from data.simulation.embedded.render import render_splits
+from data.simulation.volumes.ct import find_ct
 
+_SplitT = TypeVar("_SplitT")
 _TIMES: tuple[Time, ...] = ("baseline", "followup")
 
 
+class Embedded:
+    """Virtual patients, rendered where the cache lacks them, for whoever gives no data."""
+
+    def __init__(self, config: DataConfig) -> None:
+        self.config = config
+
+    @staticmethod
+    def is_meant(config: DataConfig) -> bool:
+        """Whether neither a path nor prepared data is given."""
+        return config.path is None and config.prepared is None
+
+    def pairs(self, splits: Iterable[str]) -> dict[str, SyntheticPairs]:
+        """The pairs of some splits."""
+        return self._open(SyntheticPairs, splits, self.config.change)
+
+    def images(self, splits: Iterable[str]) -> dict[str, SyntheticImages]:
+        """The images of some splits, by default with all findings that there can be as labels."""
+        findings = tuple(name for name in FINDINGS if name in self.config.synthesis.findings)
+        labels = self.config.labels or findings
+        if unknown := [name for name in labels if name not in findings]:
+            raise DataError(f"the embedded data has no label {unknown[0]!r} (found {', '.join(findings)})")
+        return self._open(SyntheticImages, splits, labels)
+
+    def _open(self, kind: Callable[..., _SplitT], splits: Iterable[str], option: Any) -> dict[str, _SplitT]:
+        config, synthesis = self.config, self.config.synthesis
+        stored = render_splits(synthesis, config.image_size, config.cache_dir, tuple(splits))
+        ct = None if synthesis.volume == "phantom" else find_ct()
+        settings = cache_folder(synthesis, config.image_size, config.cache_dir, ct).name
+        return {split: kind(split, pairs, settings, option) for split, pairs in stored.items()}
+
+
 class _SyntheticSplit:
-    """What pairs and single images of a split share."""
+    """What pairs and single images of a split share; they live in memory.
 
-    split: str
-    _pairs: list[StoredPairs]
+    Args:
+        split: its name.
+        stored: the pairs of each of its patients.
+        settings: fingerprint of all that shapes their pixels.
+    """
 
-    @property
-    def patients(self) -> list[str]:
-        """Names of the virtual patients, in order."""
-        return [_name(self.split, index) for index in range(len(self._pairs))]
+    labels: tuple[str, ...] = ()
+
+    def __init__(self, split: str, stored: Sequence[StoredPairs], settings: str) -> None:
+        self.patients = [f"{split}-{index:03d}" for index in range(len(stored))]
+        self.identity = f"{settings}/{split}-{len(stored)}"
+        self._pairs = [
+            (patient, pairs, number)
+            for patient, pairs in zip(self.patients, stored, strict=True)
+            for number in range(len(pairs.findings))
+        ]
 
 
 class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
-    """Radiograph pairs of one split; renders what the cache lacks, then lives in memory.
-
-    Args:
-        config: what to draw.
-        image_size: side of the images in pixels.
-        cache_dir: where rendered patients are kept for the next run with the same settings.
-        split: train, val or test.
-        change: whether targets are magnitudes in [0, 1] or signed in [-1, 1].
-        progress: show a bar while rendering.
-        workers: rendering processes; by default one for each core.
-
-    Raises:
-        ValueError: if the split or the kind of change is unknown.
-        DataError: if the CT is asked for and not installed.
-    """
+    """Radiograph pairs; targets are magnitudes in [0, 1] or signed in [-1, 1]."""
 
     def __init__(
-        self,
-        config: SynthesisConfig,
-        *,
-        image_size: int,
-        cache_dir: Path,
-        split: str,
-        change: Change = "magnitude",
-        progress: bool = True,
-        workers: int | None = None,
+        self, split: str, stored: Sequence[StoredPairs], settings: str, change: Change = "magnitude"
     ) -> None:
         if change not in ("magnitude", "signed"):
             raise ValueError(f"change is {change!r}; it must be magnitude or signed")
+        super().__init__(split, stored, settings)
         self.change = change
-        self.split = split
-        self.pairs_per_patient = config.pairs_per_patient
-        self._pairs = load_split(config, image_size, cache_dir, split, workers, progress)
 
     def __len__(self) -> int:
-        return len(self._pairs) * self.pairs_per_patient
+        return len(self._pairs)
 
     def __getitem__(self, index: int) -> PairSample:
-        patient, pair = _locate(len(self), self.pairs_per_patient, index)
-        pairs = self._pairs[patient]
+        patient, pairs, pair = self._pairs[index]
         findings = pairs.findings[pair]
         return PairSample(
-            id=f"{_name(self.split, patient)}/{pair} {' + '.join(findings) or 'unchanged'}",
-            patient_id=_name(self.split, patient),
+            id=f"{patient}/{pair} {' + '.join(findings) or 'unchanged'}",
+            patient_id=patient,
             baseline=_tensor(pairs.film(pair, "baseline")),
             followup=_tensor(pairs.film(pair, "followup")),
             target=self._target(pairs.target(pair, "followup")),
@@ -87,47 +106,27 @@ class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
 
 
 class SyntheticImages(_SyntheticSplit, Dataset[ImageSample]):
-    """All baselines and followups of one split as single images, for pretraining.
-
-    The arguments are those of `SyntheticPairs`, whose cache it shares.
-    """
+    """All baselines and followups as single images; a label is 1 where one shows that finding, else 0."""
 
     def __init__(
-        self,
-        config: SynthesisConfig,
-        *,
-        image_size: int,
-        cache_dir: Path,
-        split: str,
-        progress: bool = True,
-        workers: int | None = None,
+        self, split: str, stored: Sequence[StoredPairs], settings: str, labels: Sequence[str] = FINDINGS
     ) -> None:
-        self.split = split
-        self.pairs_per_patient = config.pairs_per_patient
-        self._pairs = load_split(config, image_size, cache_dir, split, workers, progress)
+        super().__init__(split, stored, settings)
+        self.labels = tuple(labels)
 
     def __len__(self) -> int:
-        return 2 * len(self._pairs) * self.pairs_per_patient
+        return 2 * len(self._pairs)
 
     def __getitem__(self, index: int) -> ImageSample:
-        patient, image = _locate(len(self), 2 * self.pairs_per_patient, index)
-        pair, time = image // 2, _TIMES[image % 2]
+        patient, pairs, pair = self._pairs[index // 2]
+        time = index % 2
+        shown = pairs.present[pair][time]
         return ImageSample(
-            id=f"{_name(self.split, patient)}/{pair} {time}",
-            patient_id=_name(self.split, patient),
-            image=_tensor(self._pairs[patient].film(pair, time)),
+            id=f"{patient}/{pair} {_TIMES[time]}",
+            patient_id=patient,
+            image=_tensor(pairs.film(pair, _TIMES[time])),
+            labels=torch.tensor([float(name in shown) for name in self.labels]),
         )
-
-
-def _name(split: str, index: int) -> str:
-    return f"{split}-{index:03d}"
-
-
-def _locate(count: int, per_patient: int, index: int) -> tuple[int, int]:
-    """Patient, and place within the patient, of one of `count` samples."""
-    if not 0 <= index < count:
-        raise IndexError(f"no sample {index}: there are {count}")
-    return divmod(index, per_patient)
 
 
 def _tensor(image: NDArray[np.float32]) -> Tensor:

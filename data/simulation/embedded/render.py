@@ -22,18 +22,6 @@ from data.simulation.volumes.ct import load_ct
 from data.simulation.volumes.phantom import make_phantom
 
 
-def load_split(
-    config: SynthesisConfig,
-    image_size: int,
-    cache_dir: Path,
-    split: str,
-    workers: int | None = None,
-    progress: bool = True,
-) -> list[StoredPairs]:
-    """The pairs of every patient of a split; the arguments and errors are those of `render_splits`."""
-    return render_splits(config, image_size, cache_dir, (split,), workers, progress)[split]
-
-
 def render_splits(
     config: SynthesisConfig,
     image_size: int,

@@ -26,14 +26,18 @@ NIH_COLUMNS = (
     *("Image Index", "Finding Labels", "Follow-up #", "Patient ID", "Patient Age", "Patient Gender"),
     *("View Position", "OriginalImage[Width", "Height]", "OriginalImagePixelSpacing[x", "y]", ""),
 )
-CHEXPERT_COLUMNS = (
-    "Path",
-    "Sex",
-    "Age",
-    "Frontal/Lateral",
-    "AP/PA",
-    "No Finding",
-    "Enlarged Cardiomediastinum",
+CHEXPERT_LABELS = (
+    *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
+    *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other"),
+    *("Fracture", "Support Devices"),
+)
+CHEXPERT_COLUMNS = ("Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", *CHEXPERT_LABELS)
+VINDR_LABELS = (
+    *("Aortic enlargement", "Atelectasis", "Calcification", "Cardiomegaly", "Clavicle fracture"),
+    *("Consolidation", "Edema", "Emphysema", "Enlarged PA", "ILD", "Infiltration", "Lung Opacity"),
+    *("Lung cavity", "Lung cyst", "Mediastinal shift", "Nodule/Mass", "Pleural effusion"),
+    *("Pleural thickening", "Pneumothorax", "Pulmonary fibrosis", "Rib fracture", "Other lesion", "COPD"),
+    *("Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding"),
 )
 PADCHEST_COLUMNS = (
     *(
@@ -48,6 +52,11 @@ PADCHEST_COLUMNS = (
     ),
     *("ViewPosition_DICOM", "Projection", "MethodProjection", "Pediatric", "Report", "MethodLabel", "Labels"),
 )
+
+PADCHEST_LABELS = [
+    *("['normal']", "['pleural effusion', 'cardiomegaly']", "[' cardiomegaly', 'cardiomegaly']", "[]"),
+    *("", "['COPD signs']", "['exclude']", "['normal', 'pacemaker']"),
+]
 
 # dicom_id, subject, study, view, date, time (a number in the table: leading zeros are lost), split
 MIMIC = [
@@ -119,6 +128,16 @@ def mimic_tables(root: Path) -> None:
         ("dicom_id", "study_id", "subject_id", "split"),
         [(name, study, subject, split) for name, subject, study, *_, split in MIMIC],
     )
+    studies = dict.fromkeys((subject, study) for _, subject, study, *_ in MIMIC[:-1])
+    write_csv(
+        root / "mimic-cxr-2.0.0-chexpert.csv.gz",
+        ("subject_id", "study_id", *sorted(CHEXPERT_LABELS)),
+        [
+            # The first study has an uncertain atelectasis and no cardiomegaly, the others unknown ones.
+            (subject, study, *(("-1.0", "0.0") if number == 0 else ("", "")), *["1.0"] * 12)
+            for number, (subject, study) in enumerate(studies)
+        ],
+    )
 
 
 def mimic_path(row: Sequence[object], suffix: str) -> str:
@@ -155,17 +174,20 @@ def mimic_cxr(root: Path) -> None:
 
 def chexpert(root: Path) -> None:
     folder = "CheXpert-v1.0-small"
+    unknown = [""] * 11
     rows = {
         "train": [
-            ("patient00001/study1/view1_frontal.jpg", "Female", 68, "Frontal", "AP", 1.0, ""),
-            ("patient00002/study2/view1_frontal.jpg", "Female", 87, "Frontal", "AP", "", ""),
-            ("patient00002/study10/view1_frontal.jpg", "Female", 87, "Frontal", "AP", "", ""),
-            ("patient00002/study10/view2_lateral.jpg", "Female", 87, "Lateral", "", "", ""),
-            ("patient00002/study1/view1_frontal.jpg", "Female", 87, "Frontal", "PA", "", ""),
-            ("patient00002/study1/view2_lateral.jpg", "Female", 87, "Lateral", "", "", ""),
-            ("patient00003/study1/view1_frontal.jpg", "Male", 41, "Frontal", "LL", "", ""),
+            ("patient00001/study1/view1_frontal.jpg", "Female", 68, "Frontal", "AP", 1.0, "", "", *unknown),
+            ("patient00002/study2/view1_frontal.jpg", "Female", 87, "Frontal", "AP", "", -1.0, 1.0, *unknown),
+            ("patient00002/study10/view1_frontal.jpg", "Female", 87, "Frontal", "AP", "", "", "", *unknown),
+            ("patient00002/study10/view2_lateral.jpg", "Female", 87, "Lateral", "", "", "", "", *unknown),
+            ("patient00002/study1/view1_frontal.jpg", "Female", 87, "Frontal", "PA", "", "", "", *unknown),
+            ("patient00002/study1/view2_lateral.jpg", "Female", 87, "Lateral", "", "", "", "", *unknown),
+            ("patient00003/study1/view1_frontal.jpg", "Male", 41, "Frontal", "LL", "", "", "", *unknown),
         ],
-        "valid": [("patient64541/study1/view1_frontal.jpg", "Male", 73, "Frontal", "AP", 0.0, 1.0)],
+        "valid": [
+            ("patient64541/study1/view1_frontal.jpg", "Male", 73, "Frontal", "AP", 0.0, 1.0, 0.0, *[1.0] * 11)
+        ],
     }
     for split, entries in rows.items():
         write_csv(
@@ -176,7 +198,9 @@ def chexpert(root: Path) -> None:
         for row in entries:
             write_image(root / split / row[0])
     write_csv(
-        root / "test.csv", ("Path", "No Finding"), [("test/patient64741/study1/view1_frontal.jpg", 0.0)]
+        root / "test.csv",
+        ("Path", *CHEXPERT_LABELS[1:]),
+        [("test/patient64741/study1/view1_frontal.jpg", *[0.0] * 13)],
     )
     write_image(root / "test/patient64741/study1/view1_frontal.jpg")
 
@@ -224,7 +248,7 @@ def padchest(root: Path) -> None:
                 "No",
                 "report of\ntwo lines",
                 "Physician",
-                "['normal']",
+                PADCHEST_LABELS[number],
             )
             for number, row in enumerate(rows)
         ],
@@ -238,14 +262,16 @@ def vindr(root: Path) -> None:
         "train": ["50a418190bc3fb1ef1633bf9678929b3", "21a10246a5ec7af151081d0cd6d65dc9", "cd" * 16],
         "test": ["ab" * 16],
     }
-    columns = ("image_id", "rad_id", "Aortic enlargement")
-    train = [(name, reader, 0) for name in images["train"] for reader in ("R1", "R2", "R3")]
-    write_csv(root / "annotations/image_labels_train.csv", columns, train)
-    write_csv(
-        root / "annotations/image_labels_test.csv",
-        ("image_id", "Aortic enlargement"),
-        [(images["test"][0], 0)],
-    )
+    # Image n of training is enlarged to n readers, and has another disease to the first one.
+    train = [
+        (name, f"R{8 + reader}", int(reader < number), *[0] * 25, int(reader == 0), 1)
+        for number, name in enumerate(images["train"])
+        for reader in range(3)
+    ]
+    write_csv(root / "annotations/image_labels_train.csv", ("image_id", "rad_id", *VINDR_LABELS), train)
+    columns = ("image_id", *(name.replace("diseases", "disease") for name in VINDR_LABELS))
+    test = [(images["test"][0], *[0] * 26, 1, 0)]
+    write_csv(root / "annotations/image_labels_test.csv", columns, test)
     for split, names in images.items():
         for name in names:
             write_dicom(root / split / f"{name}.dicom")

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
-from data.index.catalogue import MILLISECONDS_PER_DAY, UNDATED, Images, constant, no_splits
+from data.index.catalogue import MILLISECONDS_PER_DAY, UNDATED, Images
 from data.index.pairing import days_between, pair_studies
 
 
@@ -16,10 +16,8 @@ def images(rows):
         image=pa.array([str(number) for number in range(len(rows))]),
         path=pa.array([str(number) for number in range(len(rows))]),
         view=pa.array(view),
-        region=constant("", len(rows)),
         moment=np.array(moment, np.int64),
         rank=np.array(rank, np.int64),
-        split=no_splits(len(rows)),
     )
 
 

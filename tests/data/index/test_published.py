@@ -1,5 +1,7 @@
 """Every published layout, from its official files to hand-written expectations."""
 
+import csv
+import gzip
 import os
 import shutil
 
@@ -8,10 +10,15 @@ import pytest
 
 from data.base.errors import DataError
 from data.index.indexer import index
+from data.index.labels import MOST_LABELS
 from data.index.layouts import LAYOUTS, PUBLISHED
+from data.manifests.manifest import images_in_manifest
 from tests.data.index.miniatures import (
+    CHEXPERT_LABELS,
     MIMIC,
     MINIATURES,
+    PADCHEST_COLUMNS,
+    VINDR_LABELS,
     mimic_path,
     mimic_tables,
     options,
@@ -40,7 +47,10 @@ def pairs_by_id(pairs):
 def test_every_layout_is_told_and_its_manifests_are_whole(name, run, tmp_path):
     summary, images, pairs = run(name, key=tmp_path / "key" if LAYOUTS[name].private else None)
     assert summary.layout == name
-    assert list(images[0]) == ["id", "patient_id", "image", "split", "view"]
+    assert list(images[0])[:5] == ["id", "patient_id", "image", "split", "view"]
+    assert {cell for row in images for cell in list(row.values())[5:]} <= {"1", "0", "-1", ""}
+    names = [record.columns.get("no_finding") for record in images_in_manifest(tmp_path / "out/images.csv")]
+    assert names == [row.get("no_finding") or None for row in images]
     assert len({row["id"] for row in images}) == len(images) == summary.images > 0
     assert len({row["id"] for row in pairs}) == len(pairs) == summary.pairs
     assert all((tmp_path / "out" / row["image"]).is_file() for row in images)
@@ -221,6 +231,85 @@ def test_vindr(run):
     assert images[-1]["split"] == "test"
     assert images[-1]["image"] == f"../data/test/{'ab' * 16}.dicom"
     assert any("no pairs" in note for note in summary.notes)
+
+
+def labels_of(images, *names):
+    return [tuple(row[name] for name in names) for row in images]
+
+
+def test_labels_of_nih_are_what_the_list_names(run):
+    _, images, _ = run("nih")
+    names = ["cardiomegaly", "effusion", "emphysema", "hernia", "no_finding"]
+    assert list(images[0])[5:] == names
+    rows = [("1", "0", "0", "0", "0"), ("1", "0", "1", "0", "0"), ("0", "1", "0", "0", "0")]
+    assert labels_of(images, *names)[:4] == [*rows, ("0", "0", "0", "0", "1")]
+
+
+def test_labels_of_chexpert_keep_what_is_uncertain_and_what_is_unknown(run):
+    _, images, _ = run("chexpert")
+    assert list(images[0])[5:] == [name.lower().replace(" ", "_") for name in CHEXPERT_LABELS]
+    found = labels_of(images, "no_finding", "enlarged_cardiomediastinum", "cardiomegaly", "support_devices")
+    assert found[:3] == [("1", "", "", ""), ("", "-1", "1", ""), ("", "", "", "")]
+    # The table of the test images comes without a column `No Finding`.
+    assert found[-2:] == [("0", "1", "0", "1"), ("", "0", "0", "0")]
+
+
+@pytest.mark.parametrize("name", ["mimic-cxr-jpg", "mimic-cxr"])
+def test_labels_of_mimic_are_those_of_the_study_where_their_table_is_there(name, tmp_path):
+    MINIATURES[name](tmp_path / "data")
+    mimic_tables(tmp_path / "data")
+    index(options(tmp_path))
+    images = rows_of(tmp_path / "out/images.csv")
+    first, second, third, *_, last = labels_of(images, "atelectasis", "cardiomegaly", "pleural_effusion")
+    assert first == second == ("-1", "0", "1")  # two images of one study
+    assert third == ("", "", "1")
+    assert last == ("", "", "")  # not in the table
+    (tmp_path / "data/mimic-cxr-2.0.0-chexpert.csv.gz").unlink()
+    index(options(tmp_path, overwrite=True))
+    assert list(rows_of(tmp_path / "out/images.csv")[0]) == ["id", "patient_id", "image", "split", "view"]
+
+
+def test_labels_of_padchest_are_what_the_list_names_and_unknown_where_it_is_empty(run):
+    _, images, _ = run("padchest")
+    names = ["cardiomegaly", "copd_signs", "normal", "pacemaker", "pleural_effusion"]
+    assert list(images[0])[5:] == names
+    assert labels_of(images, *names) == [
+        ("0", "0", "1", "0", "0"),
+        ("1", "0", "0", "0", "1"),
+        ("1", "0", "0", "0", "0"),
+        ("", "", "", "", ""),
+        ("", "", "", "", ""),
+        ("0", "1", "0", "0", "0"),
+        ("0", "0", "1", "1", "0"),
+    ]
+
+
+def test_of_many_labels_the_most_frequent_are_columns(tmp_path):
+    MINIATURES["padchest"](tmp_path / "data")
+    table = next((tmp_path / "data").glob("PADCHEST*"))
+    place = {name: number for number, name in enumerate(PADCHEST_COLUMNS)}
+    with gzip.open(table, "rt", newline="") as file:
+        header, *rows = csv.reader(file)
+    for number, row in enumerate(rows):
+        names = ["frequent", *(f"rare {number} {more}" for more in range(30))]
+        row[place["Labels"]] = str(names)
+    write_csv(table, header, rows)
+    summary = index(options(tmp_path))
+    columns = list(rows_of(tmp_path / "out/images.csv")[0])[5:]
+    assert len(columns) == MOST_LABELS
+    assert "frequent" in columns
+    assert f"of the labels, the {MOST_LABELS} most frequent are columns" in summary.notes
+
+
+def test_labels_of_vindr_are_what_most_readers_say(run):
+    _, images, _ = run("vindr")
+    columns = list(images[0])[5:]
+    assert sorted(columns) == sorted(
+        name.lower().replace(" ", "_").replace("/", "_") for name in VINDR_LABELS
+    )
+    found = labels_of(images, "aortic_enlargement", "other_diseases", "no_finding")
+    # To none, one and two of three readers; the readers of test images have agreed.
+    assert found == [("0", "0", "1"), ("0", "0", "1"), ("1", "0", "1"), ("0", "1", "0")]
 
 
 def test_chexpert_split_without_test_of_two_patients_is_refused(tmp_path):

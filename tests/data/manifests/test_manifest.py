@@ -5,7 +5,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from data import DataError
+from data import DataError, ImageRecord, RecordTable
 from data.manifests.manifest import images_in_manifest, pairs_in_manifest
 
 
@@ -47,6 +47,47 @@ def test_pairs(manifest, tmp_path):
     assert first.target == first.target_baseline == tmp_path / "t.npy"
     assert (second.id, second.patient_id, second.split) == ("b/1", "bob", "test")
     assert second.target is second.target_baseline is None
+
+
+def test_further_columns_are_kept_as_text(manifest, tmp_path):
+    path = manifest(
+        ",patient_id,Site name,baseline,followup,findings,days,columns,image_id,\n"
+        "0,ann,north ,a0.png,a1.png,nodule,30,mine,007,\n"
+        "1,bob,,b/0.nii.gz,b/1.nii.gz,,,,,\n"
+    )
+    first, second = pairs_in_manifest(path)
+    assert first.columns == {"Site name": "north", "days": "30", "columns": "mine", "image_id": "007"}
+    assert (first.findings, second.columns) == (("nodule",), {})
+    pa.parquet.write_table(
+        pa.table(
+            {"patient_id": ["ann"], "image": ["a0.png"], "nodule": [1.0], "size": [None], "findings": [3]}
+        ),
+        tmp_path / "images.parquet",
+    )
+    records = images_in_manifest(tmp_path / "images.parquet")
+    assert records[0].columns == {"nodule": "1", "findings": "3"}
+    assert records.further == ["nodule", "size", "findings"]  # one that is empty everywhere is there, too
+
+
+def test_records_and_their_columns_make_a_table_again(manifest):
+    path = manifest("patient_id,image,site,age\nann,a0.png,north,\nbob,a1.png,,40\n")
+    records = images_in_manifest(path)
+    again = RecordTable.of(ImageRecord, records)
+    assert list(again) == list(records)
+    assert again[1].columns == {"age": "40"}
+
+
+def test_images_of_pairs_have_what_is_said_of_the_pair_but_for_the_days_between(manifest):
+    path = manifest(
+        "patient_id,baseline,followup,site,days,findings,view\n"
+        "ann,a0.png,a1.png,north,30,nodule,PA\nann,a1.png,a2.png,south,40,,AP\n"
+    )
+    images = images_in_manifest(path)
+    assert [(image.image.name, image.columns) for image in images] == [
+        ("a0.png", {"site": "north", "view": "PA"}),
+        ("a1.png", {"site": "north", "view": "PA"}),  # in two pairs: of the first of them
+        ("a2.png", {"site": "south", "view": "AP"}),
+    ]
 
 
 def test_byte_order_mark_of_spreadsheets(manifest):
@@ -92,11 +133,10 @@ HEADER = "patient_id,baseline,followup,target,split\n"
     [
         ("", ["lacks the column 'patient_id'", "has patient_id, baseline, followup and may have id, target"]),
         ("patient_id,baseline\n", ["lacks the column 'followup'"]),
-        (
-            "patient_id,baseline,followup,age\n",
-            ["unknown column 'age'", "may have id, target, target_baseline, split"],
-        ),
         ("patient_id,baseline,followup,baseline\n", ["the column 'baseline' twice"]),
+        ("patient_id,baseline,followup,age,age\n", ["the column 'age' twice"]),
+        ("patient_id,baseline,followup,Split\n", ["the column 'Split'; call it 'split', or something else"]),
+        ("patient_id,baseline,followup,target-baseline\n", ["call it 'target_baseline'"]),
         (HEADER, ["no rows below its header"]),
         (HEADER + "ann,a0.png,a1.png\n", ["line 2 has 3 cells; the header has 5"]),
         (HEADER + "ann,a0.png,,,\n", ["line 2 leaves 'followup' empty"]),
@@ -130,9 +170,10 @@ def test_bad_pairs_are_refused_by_line(manifest, text, parts):
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
+        ("patient_id,image,SPLIT\n", ["the column 'SPLIT'; call it 'split'"]),
         (
-            "patient_id,image,target\n",
-            ["unknown column 'target'", "a manifest of images has patient_id, image"],
+            "patient_id,image,baseline,followup\n",
+            ["lists images and pairs in one table; a manifest of images has patient_id, image"],
         ),
         ("patient_id,image\nann,a0.png\nbob,a0.png\n", ["line 3 repeats line 2"]),
         ("patient_id,image\nann,gone.png\n", ["line 2: the image", "gone.png does not exist"]),

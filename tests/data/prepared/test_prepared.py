@@ -15,9 +15,9 @@ import pytest
 import torch
 from skimage.io import imsave
 
-from data import DataConfig, DataError, build_images, build_pairs
+from data import DataConfig, DataError, load_images, load_pairs, settled
 from data.prepare.writing import Recipe, prepare_records
-from data.sources import load_images, load_pairs, settled
+from tests.data.opened import images_of, pairs_of
 from tests.micro import command_environment
 
 RECIPE = Recipe(size=None, bits=16, change="magnitude", intensity="dicom", framing="pad", on_error="raise")
@@ -42,7 +42,7 @@ def write_manifest(root: Path, *, height: int = 40, width: int = 40, signed: boo
 
 
 def prepare(config: DataConfig, out: Path, recipe: Recipe = RECIPE, **options):
-    return prepare_records(load_pairs(config), out, recipe, workers=1, progress=False, **options)
+    return prepare_records(load_pairs(config.path, config), out, recipe, workers=1, progress=False, **options)
 
 
 def assert_same(sample, expected, atol: float = 0.0) -> None:
@@ -67,7 +67,7 @@ def test_16_bit_values_survive_exactly_at_the_native_size(tmp_path, height, widt
     prepare(files, tmp_path / "out", replace(RECIPE, change=change))
     prepared = DataConfig(prepared=str(tmp_path / "out"), image_size=40, change=change)
     for split in ("train", "val", "test"):
-        one, other = build_pairs(prepared, split), build_pairs(files, split)
+        one, other = pairs_of(prepared, split), pairs_of(files, split)
         assert len(one) == len(other) == 2 * SPLITS.count(split)
         assert one.patients == other.patients
         for index in range(len(other)):
@@ -80,8 +80,8 @@ def test_16_bit_values_survive_exactly_at_the_native_size(tmp_path, height, widt
 def test_resized_values_are_rounded_once(tmp_path, framing, bits, atol):
     files = DataConfig(path=write_manifest(tmp_path, height=50, width=80), image_size=32, framing=framing)
     prepare(files, tmp_path / "out", replace(RECIPE, size=32, bits=bits, framing=framing))
-    prepared = build_pairs(DataConfig(prepared=str(tmp_path / "out"), image_size=32, framing=framing), "val")
-    expected = build_pairs(files, "val")
+    prepared = pairs_of(DataConfig(prepared=str(tmp_path / "out"), image_size=32, framing=framing), "val")
+    expected = pairs_of(files, "val")
     for index in range(len(expected)):
         assert_same(prepared[index], expected[index], atol)
 
@@ -94,8 +94,8 @@ def test_a_smaller_size_can_be_trained_on(tmp_path, framing):
     for path in tmp_path.glob("p*.png"):
         imsave(path, np.round(smooth * 65535).astype(np.uint16), check_contrast=False)
     prepare(files, tmp_path / "out", replace(RECIPE, size=96, framing=framing))
-    sample = build_pairs(DataConfig(prepared=str(tmp_path / "out"), image_size=32, framing=framing), "val")[0]
-    expected = build_pairs(replace(files, image_size=32), "val")[0]
+    sample = pairs_of(DataConfig(prepared=str(tmp_path / "out"), image_size=32, framing=framing), "val")[0]
+    expected = pairs_of(replace(files, image_size=32), "val")[0]
     assert torch.equal(sample.valid, expected.valid)
     inner = expected.valid.bool()
     shifted = expected.followup.roll(1, dims=-1)
@@ -107,8 +107,8 @@ def test_images_of_pairs_are_used_once(tmp_path):
     files = DataConfig(path=write_manifest(tmp_path), image_size=40)
     prepare(files, tmp_path / "out")
     images, expected = (
-        build_images(DataConfig(prepared=str(tmp_path / "out"), image_size=40), "train"),
-        build_images(files, "train"),
+        images_of(DataConfig(prepared=str(tmp_path / "out"), image_size=40), "train"),
+        images_of(files, "train"),
     )
     assert len(images) == len(expected) == 3 * SPLITS.count("train")
     assert {images[index].id for index in range(len(images))} == {
@@ -129,13 +129,13 @@ def test_single_images(tmp_path):
     with (tmp_path / "images.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     files = DataConfig(path=tmp_path / "images.csv", image_size=40)
-    prepare_records(load_images(files), tmp_path / "out", RECIPE, workers=1, progress=False)
+    prepare_records(load_images(files.path, files), tmp_path / "out", RECIPE, workers=1, progress=False)
     prepared = DataConfig(prepared=str(tmp_path / "out"), image_size=40)
-    images, expected = build_images(prepared, "test"), build_images(files, "test")
+    images, expected = images_of(prepared, "test"), images_of(files, "test")
     for index in range(len(expected)):
         assert_same(images[index], expected[index])
-    with pytest.raises(DataError, match=r"out holds single images; gan\.adversarial needs pairs"):
-        build_pairs(prepared, "test")
+    with pytest.raises(DataError, match=r"out holds single images, no pairs; prepare a manifest"):
+        pairs_of(prepared, "test")
 
 
 def test_others_can_read_it_with_datasets_alone(tmp_path):
@@ -161,7 +161,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_several_processes_write_the_same_bytes(tmp_path):
-    records = load_pairs(DataConfig(path=write_manifest(tmp_path)))
+    records = load_pairs(write_manifest(tmp_path), DataConfig())
     for name, workers in (("one", 1), ("two", 2)):
         prepare_records(records, tmp_path / name, RECIPE, workers=workers, progress=False)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
@@ -186,7 +186,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     assert 0 < len(finished) < 8 + 4 + 4
     assert not (tmp_path / "out" / "prepared.json").exists()
     with pytest.raises(DataError, match="is not finished"):
-        build_pairs(DataConfig(prepared=str(tmp_path / "out"), image_size=64), "train")
+        pairs_of(DataConfig(prepared=str(tmp_path / "out"), image_size=64), "train")
     done = subprocess.run(command, env=command_environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
@@ -231,7 +231,7 @@ def test_an_unreadable_file_stops_or_is_named(tmp_path):
     assert len(rows) == 2
     assert all("p6_1.png" in reason for _, reason in rows)
     prepared = DataConfig(prepared=str(tmp_path / "skipping"), image_size=40)
-    assert build_pairs(prepared, "val").patients == ["p7"]
+    assert pairs_of(prepared, "val").patients == ["p7"]
     for path in tmp_path.glob("p*.png"):
         path.write_bytes(b"damaged")
     with pytest.raises(DataError, match=r"none of the files could be read; the first: .*p0_0"):
@@ -275,7 +275,7 @@ def test_the_options_of_a_run_are_those_of_its_prepared_data(tmp_path):
 
 def test_loader_processes_map_the_files_again_instead_of_copying_them(tmp_path):
     prepare(DataConfig(path=write_manifest(tmp_path, height=200, width=200)), tmp_path / "out")
-    pairs = build_pairs(DataConfig(prepared=str(tmp_path / "out"), image_size=40), "train")
+    pairs = pairs_of(DataConfig(prepared=str(tmp_path / "out"), image_size=40), "train")
     pickled = pickle.dumps(pairs)
     assert len(pickled) < 5000
     assert_same(pickle.loads(pickled)[3], pairs[3])
@@ -297,8 +297,8 @@ def test_what_does_not_fit_is_refused(tmp_path):
         ),
     ):
         with pytest.raises(DataError, match=message):
-            build_pairs(config, "train")
-    assert len(build_images(DataConfig(prepared=out, image_size=40, change="signed"), "train"))
+            pairs_of(config, "train")
+    assert len(images_of(DataConfig(prepared=out, image_size=40, change="signed"), "train"))
 
 
 def test_a_missing_or_damaged_shard_is_named(tmp_path):
@@ -307,14 +307,14 @@ def test_a_missing_or_damaged_shard_is_named(tmp_path):
     shard = sorted((tmp_path / "out" / "val").glob("*.arrow"))[1]
     shard.write_bytes(shard.read_bytes()[:100])
     with pytest.raises(DataError, match=rf"{shard.name} is damaged; prepare the data again"):
-        build_pairs(config, "val")
+        pairs_of(config, "val")
     shard.unlink()
     with pytest.raises(DataError, match=rf"{shard.name} is missing"):
-        build_pairs(config, "val")
+        pairs_of(config, "val")
     info = json.loads((tmp_path / "out" / "prepared.json").read_text())
     (tmp_path / "out" / "prepared.json").write_text(json.dumps(info | {"format": 99}))
     with pytest.raises(DataError, match="is of format 99, this version reads 1"):
-        build_pairs(config, "val")
+        pairs_of(config, "val")
 
 
 def test_pairs_without_targets_can_be_prepared_but_not_trained_on(tmp_path):
@@ -326,17 +326,17 @@ def test_pairs_without_targets_can_be_prepared_but_not_trained_on(tmp_path):
     prepare(DataConfig(path=path), tmp_path / "out")
     config = DataConfig(prepared=str(tmp_path / "out"), image_size=40)
     with pytest.raises(DataError, match="pair 'p0_1' has no target"):
-        build_pairs(config, "train")
-    assert len(build_images(config, "train")) == 18
+        pairs_of(config, "train")
+    assert len(images_of(config, "train")) == 18
 
 
 def test_training_on_prepared_data_needs_no_reader_of_files(tmp_path):
     """No DICOM, CT or rendering library is imported."""
     prepare(DataConfig(path=write_manifest(tmp_path)), tmp_path / "out")
     code = (
-        "import sys; from data import DataConfig, build_pairs, build_images\n"
+        "import sys; from data import DataConfig, open_pairs, open_images\n"
         f"config = DataConfig(prepared={str(tmp_path / 'out')!r}, image_size=40)\n"
-        "build_pairs(config, 'train')[0], build_images(config, 'train')[0]\n"
+        "open_pairs(config)['train'][0], open_images(config)['train'][0]\n"
         "names = {'pydicom', 'imagecodecs', 'nibabel', 'torchio', 'nanodrr', 'skimage', 'tifffile'}\n"
         "print(sorted(names & set(sys.modules)))"
     )

@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from data.base.errors import DataError
-from data.config import SynthesisConfig
+from data.config import FINDINGS, DataConfig, SynthesisConfig
 from data.simulation.embedded import cache, render
 from data.simulation.embedded.cache import read_patient
-from data.simulation.embedded.dataset import SyntheticImages, SyntheticPairs
+from data.simulation.embedded.dataset import Embedded, SyntheticImages, SyntheticPairs
+from data.simulation.pairs import draw_scenarios, patient_rng
+from data.simulation.volumes.deform import deform
+from tests.data.opened import pairs_of
 
 CONFIG = SynthesisConfig(
     volume="phantom", train_patients=2, val_patients=1, test_patients=1, pairs_per_patient=2, unchanged=0.0
@@ -36,10 +39,13 @@ def rendered(phantom, monkeypatch):
     return done
 
 
+def load(tmp_path, config=CONFIG, split="train", workers=1):
+    stored = render.render_splits(config, SIZE, tmp_path, [split], workers, progress=False)
+    return split, stored[split], "settings"
+
+
 def make(tmp_path, config=CONFIG, split="train", **options):
-    return SyntheticPairs(
-        config, image_size=SIZE, cache_dir=tmp_path, split=split, progress=False, workers=1, **options
-    )
+    return SyntheticPairs(*load(tmp_path, config, split), **options)
 
 
 def files(tmp_path):
@@ -70,9 +76,7 @@ def test_magnitude_is_the_absolute_value_of_signed(tmp_path):
 
 def test_images_are_the_baselines_and_followups_of_the_pairs(tmp_path, rendered):
     pairs = make(tmp_path)
-    images = SyntheticImages(
-        CONFIG, image_size=SIZE, cache_dir=tmp_path, split="train", progress=False, workers=1
-    )
+    images = SyntheticImages(*load(tmp_path))
     assert len(rendered) == 2  # the cache is shared
     assert len(images) == 8
     torch.testing.assert_close(images[2].image, pairs[1].baseline)
@@ -97,7 +101,8 @@ def test_more_patients_extend_the_cache(tmp_path, rendered):
 
 
 def test_several_splits_render_at_once(tmp_path, rendered):
-    render.render_splits(CONFIG, SIZE, tmp_path, workers=1, progress=False)
+    stored = render.render_splits(CONFIG, SIZE, tmp_path, workers=1, progress=False)
+    assert {split: len(patients) for split, patients in stored.items()} == {"train": 2, "val": 1, "test": 1}
     assert rendered == [("train", 0), ("train", 1), ("val", 0), ("test", 0)]
     for split in ("train", "val", "test"):
         make(tmp_path, split=split)
@@ -160,6 +165,52 @@ def test_what_was_just_rendered_is_what_is_read_back(tmp_path):
             assert torch.equal(getattr(rendered[index], name), getattr(read[index], name))
 
 
+def test_labels_of_an_image_are_the_findings_it_shows(tmp_path, phantom):
+    """Against the scenarios themselves, drawn again from the patient's source of randomness."""
+    config = replace(CONFIG, pairs_per_patient=6)
+    images = SyntheticImages(*load(tmp_path, config))
+    assert images.labels == FINDINGS
+    shown = []
+    for patient in range(config.train_patients):
+        rng = patient_rng(config.seed, "train", patient)
+        deform(phantom, rng)
+        for scenario in draw_scenarios(config, rng):
+            shown += [{*scenario.resolving, *scenario.stable}, {*scenario.appearing, *scenario.stable}]
+    assert len(images) == len(shown) == 24
+    for index, names in enumerate(shown):
+        assert {
+            name for name, value in zip(FINDINGS, images[index].labels, strict=True) if value == 1
+        } == names
+        assert set(images[index].labels.tolist()) <= {0.0, 1.0}
+    assert len({frozenset(names) for names in shown}) > 5
+    pairs = make(tmp_path, config)
+    for index in range(len(pairs)):
+        before, after = shown[2 * index : 2 * index + 2]
+        assert set(pairs[index].findings) == before ^ after
+
+
+def test_labels_can_be_chosen_and_are_those_that_there_can_be(tmp_path):
+    synthesis = replace(CONFIG, findings=("device", "nodule"))
+    config = DataConfig(synthesis=synthesis, image_size=SIZE, cache_dir=tmp_path)
+    assert Embedded(config).images(["val"])["val"].labels == ("nodule", "device")
+    images = Embedded(replace(config, labels=("device",))).images(["val"])["val"]
+    assert images.labels == ("device",)
+    assert images[0].labels.shape == (1,)
+    with pytest.raises(DataError, match=r"embedded data has no label 'mass' \(found nodule, device\)"):
+        Embedded(replace(config, labels=("mass",))).images(["val"])
+
+
+def test_the_identity_is_that_of_the_settings_and_the_split_wherever_it_lies(tmp_path):
+    def identity(folder, synthesis=CONFIG, split="train", kind="pairs"):
+        config = DataConfig(synthesis=synthesis, image_size=SIZE, cache_dir=tmp_path / folder)
+        return getattr(Embedded(config), kind)([split])[split].identity
+
+    assert identity("one") == identity("two") == identity("one", kind="images")
+    assert identity("one", replace(CONFIG, seed=2)) != identity("one")
+    assert identity("one", replace(CONFIG, train_patients=1)) != identity("one")
+    assert identity("one", split="val") != identity("one", split="test")
+
+
 @pytest.mark.parametrize(
     "change",
     [{"seed": 2}, {"pose_mm": 2.0}, {"unchanged": 0.5}, {"findings": ("nodule",)}, {"pairs_per_patient": 1}],
@@ -203,16 +254,14 @@ def test_the_phantom_takes_over_with_a_warning(monkeypatch, caplog):
 
 def test_unknown_names_are_refused_with_the_legal_ones(tmp_path):
     with pytest.raises(ValueError, match="train, val, test"):
-        make(tmp_path, split="validation")
+        pairs_of(DataConfig(synthesis=CONFIG, cache_dir=tmp_path), "validation")
     with pytest.raises(ValueError, match="magnitude or signed"):
         make(tmp_path, change="absolute")
 
 
 def test_processes_render_the_pixels_of_one(tmp_path):
     """In spawned workers nothing is patched: they load the phantom that belongs to this image size."""
-    several = SyntheticPairs(
-        CONFIG, image_size=SIZE, cache_dir=tmp_path / "several", split="train", workers=2, progress=False
-    )
+    several = SyntheticPairs(*load(tmp_path / "several", workers=2))
     one = make(tmp_path / "one")
     for index in range(len(one)):
         torch.testing.assert_close(several[index].followup, one[index].followup, rtol=0, atol=2e-4)
@@ -224,10 +273,10 @@ def test_reading_a_cache_imports_no_rendering_library(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from data.config import SynthesisConfig
-from data.simulation.embedded import SyntheticPairs
-config = SynthesisConfig(volume="phantom", train_patients=2, pairs_per_patient=2, unchanged=0.0)
-assert len(SyntheticPairs(config, image_size={SIZE}, cache_dir=Path({str(tmp_path)!r}), split="train")) == 4
+from data import DataConfig, SynthesisConfig, open_pairs
+synthesis = SynthesisConfig(volume="phantom", train_patients=2, pairs_per_patient=2, unchanged=0.0)
+config = DataConfig(synthesis=synthesis, image_size={SIZE}, cache_dir=Path({str(tmp_path)!r}))
+assert len(open_pairs(config, ["train"])["train"]) == 4
 heavy = {{"nanodrr", "torchio", "nibabel", "scipy", "pydicom", "SimpleITK", "diffdrr"}}
 print(sorted(heavy & set(sys.modules)))
 """

@@ -6,8 +6,9 @@ import pytest
 import torch
 from skimage.io import imsave
 
-from data import DataConfig, DataError, build_images, build_pairs, load_pairs
-from data.simulation.embedded import dataset
+from data import DataConfig, DataError, load_pairs
+from data.config import SplitConfig
+from tests.data.opened import images_of, pairs_of
 
 
 def _square(value: int, height: int = 40, width: int = 40) -> np.ndarray:
@@ -25,22 +26,9 @@ def _write_pairs(root: Path, patients: int = 12, height: int = 40, width: int = 
     return root
 
 
-@pytest.mark.parametrize(
-    ("build", "name", "extra"),
-    [(build_pairs, "SyntheticPairs", {"change": "signed"}), (build_images, "SyntheticImages", {})],
-)
-def test_without_a_path_the_embedded_data_is_used(monkeypatch, tmp_path, build, name, extra):
-    config = DataConfig(image_size=48, change="signed", cache_dir=tmp_path)
-    monkeypatch.setattr(dataset, name, lambda *args, **options: (args, options))
-    assert build(config, "val", progress=False) == (
-        (config.synthesis,),
-        {"image_size": 48, "cache_dir": tmp_path, "split": "val", "progress": False} | extra,
-    )
-
-
 def test_pairs_from_files(tmp_path):
     config = DataConfig(path=_write_pairs(tmp_path), image_size=32)
-    datasets = {split: build_pairs(config, split) for split in ("train", "val", "test")}
+    datasets = {split: pairs_of(config, split) for split in ("train", "val", "test")}
     assert sum(len(dataset) for dataset in datasets.values()) == 24
     patients = [set(dataset.patients) for dataset in datasets.values()]
     assert sum(len(names) for names in patients) == len(set.union(*patients)) == 12
@@ -57,7 +45,7 @@ def test_pairs_from_files(tmp_path):
 
 
 def test_files_of_any_shape_share_one_geometry(tmp_path):
-    sample = build_pairs(DataConfig(path=_write_pairs(tmp_path, 3, 30, 60), image_size=32), "train")[0]
+    sample = pairs_of(DataConfig(path=_write_pairs(tmp_path, 3, 30, 60), image_size=32), "train")[0]
     expected = torch.zeros(1, 32, 32)
     expected[:, 8:24] = 1
     assert torch.equal(sample.valid, expected)
@@ -66,7 +54,7 @@ def test_files_of_any_shape_share_one_geometry(tmp_path):
 
 
 def test_files_are_read_when_asked_for(tmp_path):
-    dataset = build_pairs(DataConfig(path=_write_pairs(tmp_path), image_size=32), "train")
+    dataset = pairs_of(DataConfig(path=_write_pairs(tmp_path), image_size=32), "train")
     dataset.records[0].followup.write_bytes(b"damaged")
     dataset[1]
     with pytest.raises(DataError, match=r"followup/p\d+_\d\.png cannot be read"):
@@ -76,7 +64,7 @@ def test_files_are_read_when_asked_for(tmp_path):
 def test_images_use_both_of_every_pair_and_the_same_split(tmp_path):
     config = DataConfig(path=_write_pairs(tmp_path), image_size=32)
     for split in ("train", "val", "test"):
-        pairs, images = build_pairs(config, split), build_images(config, split)
+        pairs, images = pairs_of(config, split), images_of(config, split)
         assert len(images) == 2 * len(pairs)
         assert images.patients == pairs.patients
     assert {round(images[i].image.mean().item(), 4) for i in range(len(images))} == {0.2, 0.4}
@@ -85,7 +73,7 @@ def test_images_use_both_of_every_pair_and_the_same_split(tmp_path):
 def test_signed_targets(tmp_path):
     _write_pairs(tmp_path)
     config = DataConfig(path=tmp_path, image_size=32, change="signed")
-    assert build_pairs(config, "train")[0].target.mean().item() == pytest.approx((204 - 128) / 127)
+    assert pairs_of(config, "train")[0].target.mean().item() == pytest.approx((204 - 128) / 127)
 
 
 def test_targets_in_the_geometry_of_the_baseline(tmp_path):
@@ -93,12 +81,12 @@ def test_targets_in_the_geometry_of_the_baseline(tmp_path):
     (tmp_path / "target_baseline").mkdir()
     for file in (tmp_path / "target").iterdir():
         imsave(tmp_path / "target_baseline" / file.name, _square(153), check_contrast=False)
-    sample = build_pairs(DataConfig(path=tmp_path, image_size=32), "train")[0]
+    sample = pairs_of(DataConfig(path=tmp_path, image_size=32), "train")[0]
     assert sample.target_baseline.mean().item() == pytest.approx(0.6)
 
 
 def test_a_target_of_another_size_than_its_radiograph_is_named(tmp_path):
-    dataset = build_pairs(DataConfig(path=_write_pairs(tmp_path), image_size=32), "train")
+    dataset = pairs_of(DataConfig(path=_write_pairs(tmp_path), image_size=32), "train")
     imsave(dataset.records[0].target, _square(0, 40, 50), check_contrast=False)
     message = r"target/.* is 40 x 50 but the followup .*followup/.* is 40 x 40; resample the target"
     with pytest.raises(DataError, match=message):
@@ -106,7 +94,7 @@ def test_a_target_of_another_size_than_its_radiograph_is_named(tmp_path):
 
 
 def test_two_radiographs_of_one_patient_may_differ_in_size(tmp_path):
-    dataset = build_pairs(DataConfig(path=_write_pairs(tmp_path), image_size=32), "train")
+    dataset = pairs_of(DataConfig(path=_write_pairs(tmp_path), image_size=32), "train")
     imsave(dataset.records[0].baseline, _square(51, 20, 40), check_contrast=False)
     sample = dataset[0]
     assert sample.baseline.shape == sample.followup.shape == (1, 32, 32)
@@ -116,13 +104,13 @@ def test_two_radiographs_of_one_patient_may_differ_in_size(tmp_path):
     assert (sample.geometry.height, sample.geometry.width) == (40, 40)
 
 
-@pytest.mark.parametrize("build", [build_pairs, build_images])
+@pytest.mark.parametrize("build", [pairs_of, images_of])
 def test_an_unreadable_file_is_stood_in_for_by_another(tmp_path, build):
     config = DataConfig(path=_write_pairs(tmp_path), image_size=32, on_error="skip")
     training, validation = build(config, "train"), build(config, "val")
     for skipping in (training, validation):
         records = skipping.dataset.records
-        path = records[0].followup if build is build_pairs else records[0].image
+        path = records[0].followup if build is pairs_of else records[0].image
         path.write_bytes(b"damaged")
         sample = skipping[0]
         assert len(sample.skipped) == 1
@@ -134,7 +122,7 @@ def test_an_unreadable_file_is_stood_in_for_by_another(tmp_path, build):
 
 
 def test_stand_ins_are_spread_out_and_bad_files_read_once(tmp_path, monkeypatch):
-    data = build_images(DataConfig(path=_write_pairs(tmp_path, 40), image_size=32, on_error="skip"), "train")
+    data = images_of(DataConfig(path=_write_pairs(tmp_path, 40), image_size=32, on_error="skip"), "train")
     bad = range(len(data) // 2)
     for index in bad:
         data.dataset.records[index].image.write_bytes(b"damaged")
@@ -147,7 +135,7 @@ def test_stand_ins_are_spread_out_and_bad_files_read_once(tmp_path, monkeypatch)
 
 
 def test_when_nothing_can_be_read_that_is_said(tmp_path):
-    dataset = build_pairs(DataConfig(path=_write_pairs(tmp_path), image_size=32, on_error="skip"), "val")
+    dataset = pairs_of(DataConfig(path=_write_pairs(tmp_path), image_size=32, on_error="skip"), "val")
     for file in (tmp_path / "baseline").iterdir():
         file.write_bytes(b"damaged")
     with pytest.raises(
@@ -162,18 +150,18 @@ def test_a_target_out_of_range_is_named(tmp_path):
         np.save(file.with_suffix(".npy"), np.full((40, 40), 300.0))
         file.unlink()
     with pytest.raises(DataError, match=r"target/.*\.npy ranges over \[300, 300\]; .* must lie in \[0, 1\]"):
-        build_pairs(DataConfig(path=tmp_path, image_size=32), "train")[0]
+        pairs_of(DataConfig(path=tmp_path, image_size=32), "train")[0]
 
 
 def test_a_pair_without_target_is_named(tmp_path):
     _write_pairs(tmp_path)
     config = DataConfig(path=tmp_path, image_size=32)
-    record = build_pairs(config, "val").records[0]
+    record = pairs_of(config, "val").records[0]
     record.target.unlink()
     with pytest.raises(DataError, match=rf"pair '{record.id}' has no target; add one or remove the pair"):
-        build_pairs(config, "val")
-    assert len(build_images(config, "val")) > 0
-    assert len(build_pairs(config, "train")) > 0
+        pairs_of(config, "val")
+    assert len(images_of(config, "val")) > 0
+    assert len(pairs_of(config, "train")) > 0
 
 
 def _manifest(root: Path, rows: str) -> DataConfig:
@@ -186,32 +174,32 @@ def _manifest(root: Path, rows: str) -> DataConfig:
 def test_named_splits_are_kept(tmp_path):
     config = _manifest(tmp_path, "x,a.png,train\ny,b.png,val\nz,c.png,test\n")
     for split, patient in (("train", "x"), ("val", "y"), ("test", "z")):
-        assert build_images(config, split).patients == [patient]
+        assert images_of(config, split).patients == [patient]
 
 
 def test_a_patient_in_two_splits_is_named(tmp_path):
     config = _manifest(tmp_path, "x,a.png,train\ny,b.png,val\nx,c.png,test\n")
     with pytest.raises(DataError, match=r"m\.csv: patient 'x' is in the splits train and test"):
-        build_images(config, "val")
+        images_of(config, "val")
 
 
 def test_an_absent_split_is_named(tmp_path):
     config = _manifest(tmp_path, "x,a.png,train\ny,b.png,train\nz,c.png,test\n")
     with pytest.raises(DataError, match=r"nothing in the split val \(found test 1, train 2\)"):
-        build_images(config, "val")
+        images_of(config, "val")
 
 
 def test_unknown_split(tmp_path):
     with pytest.raises(ValueError, match="'dev' is no split; it must be one of train, val, test"):
-        build_images(_manifest(tmp_path, "x,a.png,train\n"), "dev")
+        images_of(_manifest(tmp_path, "x,a.png,train\n"), "dev")
 
 
 def test_too_few_patients_to_split(tmp_path):
     with pytest.raises(DataError, match=r"2 patient\(s\) cannot be split"):
-        build_pairs(DataConfig(path=_write_pairs(tmp_path, patients=2)), "train")
+        pairs_of(DataConfig(path=_write_pairs(tmp_path, patients=2)), "train")
 
 
-@pytest.mark.parametrize("build", [build_pairs, build_images])
+@pytest.mark.parametrize("build", [pairs_of, images_of])
 def test_missing_and_empty_folders(tmp_path, build):
     with pytest.raises(DataError, match="gone does not exist"):
         build(DataConfig(path=tmp_path / "gone"), "train")
@@ -222,7 +210,7 @@ def test_missing_and_empty_folders(tmp_path, build):
 def test_the_drawn_split_follows_the_seed(tmp_path):
     _write_pairs(tmp_path)
     drawn = [
-        {record.id: record.split for record in load_pairs(DataConfig(path=tmp_path, split_seed=seed))}
+        {record.id: record.split for record in load_pairs(tmp_path, SplitConfig(split_seed=seed))}
         for seed in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
@@ -237,7 +225,7 @@ def test_a_longitudinal_pipeline_of_nifti(tmp_path):
         folder.mkdir(parents=True)
         for name in ("prior", "current", "diff_map"):
             nibabel.save(nibabel.Nifti1Image(followup.T, np.eye(4)), folder / f"{name}.nii.gz")
-    sample = build_pairs(DataConfig(path=tmp_path, image_size=40), "test")[0]
+    sample = pairs_of(DataConfig(path=tmp_path, image_size=40), "test")[0]
     assert sample.id.endswith("/pair_0")
     assert torch.equal(sample.followup[0], torch.from_numpy(followup))
     assert torch.equal(sample.target[0], torch.from_numpy(followup))
