@@ -2,29 +2,76 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from tyro.conf import arg
+
+from data.findings import FINDINGS, Finding
 
 Change = Literal["magnitude", "signed"]
 Intensity = Literal["dicom", "range", "percentile"]
 Framing = Literal["pad", "crop", "stretch"]
 OnError = Literal["raise", "skip"]
-Finding = Literal[
-    "consolidation", "nodule", "effusion", "pneumothorax", "cardiomegaly", "fluid_overload", "device"
-]
-FINDINGS: tuple[Finding, ...] = (
-    "consolidation",
-    "nodule",
-    "effusion",
-    "pneumothorax",
-    "cardiomegaly",
-    "fluid_overload",
-    "device",
-)
 SPLITS: tuple[str, ...] = ("train", "val", "test")
+
+# Options that several commands have, described once.
+ChangeOption = Annotated[
+    Change,
+    arg(
+        help="What a target means: how much changed, in [0, 1], or (signed) also whether attenuation rose or "
+        "fell, in [-1, 1]."
+    ),
+]
+IntensityOption = Annotated[
+    Intensity,
+    arg(
+        help="How stored values become grey in [0, 1]: dicom (the window or lookup table a DICOM file names; "
+        "other files and DICOM without one by what their bit depth can hold), range (always by bit depth), "
+        "or percentile (each image between its own 0.5th and 99.5th percentile)."
+    ),
+]
+FramingOption = Annotated[
+    Framing,
+    arg(
+        help="How an image becomes square: pad (all of it, the rest empty and not counted), crop (its "
+        "centre), or stretch (aspect ratio given up)."
+    ),
+]
+ProcessesOption = Annotated[int, arg(help="Processes; 0 takes one for each core.")]
+
+
+def require_findings(findings: tuple[Finding, ...]) -> None:
+    """Refuse a choice of findings that is empty or names one that there is not.
+
+    Raises:
+        ValueError: naming the legal ones.
+    """
+    if not findings:
+        raise ValueError(f"findings is empty; name at least one of {', '.join(FINDINGS)}")
+    if unknown := set(findings) - set(FINDINGS):
+        names = ", ".join(sorted(unknown))
+        raise ValueError(f"findings names {names}; the legal names are {', '.join(FINDINGS)}")
 
 
 @dataclass(kw_only=True)
-class SynthesisConfig:
+class ScenarioOptions:
+    """How often what changes in a pair."""
+
+    unchanged: float = 0.1
+    """Share of pairs in which nothing changes but pose and exposure."""
+    second: float = 0.2
+    """Probability that a second finding changes in a pair in which one does."""
+    stable: float = 0.25
+    """Probability that a finding is present in both radiographs and so no part of the target."""
+
+    def __post_init__(self) -> None:
+        for name in ("unchanged", "second", "stable"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; a probability is in [0, 1]")
+
+
+@dataclass(kw_only=True)
+class EmbeddedConfig:
     """The embedded data set: radiograph pairs projected from a chest CT with findings inserted."""
 
     volume: Literal["auto", "ct", "phantom"] = "auto"
@@ -53,11 +100,7 @@ class SynthesisConfig:
         for name in ("train_patients", "val_patients", "test_patients", "pairs_per_patient"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not self.findings:
-            raise ValueError(f"findings is empty; name at least one of {', '.join(FINDINGS)}")
-        if unknown := set(self.findings) - set(FINDINGS):
-            names = ", ".join(sorted(unknown))
-            raise ValueError(f"findings names {names}; the legal names are {', '.join(FINDINGS)}")
+        require_findings(self.findings)
         if not 0 <= self.unchanged < 1:
             raise ValueError(f"unchanged is {self.unchanged}; it must be in [0, 1)")
         for name in ("pose_degrees", "pose_mm", "seed"):
@@ -137,19 +180,12 @@ class DataConfig(SplitConfig):
     where training data is streamed."""
     image_size: int = 64
     """Side of the square images the networks see, in pixels."""
-    intensity: Intensity = "dicom"
-    """How stored values become grey in [0, 1]: dicom (the window or lookup table a DICOM file names; other
-    files and DICOM without one by what their bit depth can hold), range (always by bit depth), or percentile
-    (each image between its own 0.5th and 99.5th percentile)."""
-    framing: Framing = "pad"
-    """How an image becomes square: pad (all of it, the rest empty and not counted), crop (its centre), or
-    stretch (aspect ratio given up)."""
+    intensity: IntensityOption = "dicom"
+    framing: FramingOption = "pad"
     on_error: OnError = "raise"
     """What a file that cannot be read does to a run: raise (stop it), or skip (leave its sample out, counted
     and named in the run)."""
-    change: Change = "magnitude"
-    """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation
-    rose or fell, in [-1, 1]."""
+    change: ChangeOption = "magnitude"
     batch_size: int = 8
     """Samples in one forward pass on one device."""
     workers: int = 0
@@ -157,7 +193,7 @@ class DataConfig(SplitConfig):
     always has one."""
     cache_dir: Path = Path(".cache")
     """Where the rendered embedded data set is kept for the next run with the same settings."""
-    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    synthesis: EmbeddedConfig = field(default_factory=EmbeddedConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:

@@ -34,7 +34,7 @@ def render_embedded(config: DataConfig, *, progress: bool = True) -> None:
         DataError: the CT is asked for and not installed.
     """
     if config.path is None and config.prepared is None:
-        from data.simulation.embedded import render_splits
+        from data.simulation.embedded.render import render_splits
 
         render_splits(config.synthesis, config.image_size, config.cache_dir, progress=progress)
 

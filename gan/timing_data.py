@@ -20,7 +20,7 @@ from skimage.io import imsave
 
 from data import DataConfig, ImageRecord, PairRecord, RecordTable, build_images, build_pairs, collate_pairs
 from data.base.processes import available_cores, in_processes
-from data.config import SynthesisConfig
+from data.config import EmbeddedConfig
 from data.geometry import Geometry, content_of
 from data.manifests.loading import load_record
 from data.manifests.manifest import images_in_manifest, pairs_in_manifest
@@ -152,7 +152,7 @@ def decode_some(records: list[ImageRecord]) -> None:
 def training_data(folder: Path) -> Iterator[tuple[str, AdversarialConfig]]:
     """The tiny preset on embedded data, few but enough, and on the same images prepared."""
     preset = adversarial_preset("tiny")
-    synthesis = SynthesisConfig(
+    synthesis = EmbeddedConfig(
         train_patients=TRAIN_PATIENTS, val_patients=1, test_patients=1, volume="phantom"
     )
     embedded = replace(preset.data, synthesis=synthesis, cache_dir=folder)

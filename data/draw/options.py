@@ -6,11 +6,19 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data.config import FINDINGS, Change, Finding, Intensity, OnError
+from data.config import (
+    ChangeOption,
+    IntensityOption,
+    OnError,
+    ProcessesOption,
+    ScenarioOptions,
+    require_findings,
+)
+from data.findings import FINDINGS, Finding
 
 
 @dataclass(kw_only=True)
-class DrawConfig:
+class DrawConfig(ScenarioOptions):
     """Draw findings into one of two differently augmented copies of each frontal chest radiograph.
 
     The copies differ as two real studies of a patient do: in pose, in exposure and in noise. What was drawn
@@ -26,21 +34,10 @@ class DrawConfig:
     """Pairs made of each radiograph."""
     findings: tuple[Finding, ...] = FINDINGS
     """Findings that can appear or resolve; each is drawn equally often."""
-    unchanged: float = 0.1
-    """Share of pairs in which nothing is drawn that differs."""
-    second: float = 0.2
-    """Probability that a second finding changes in the same pair."""
-    stable: float = 0.25
-    """Probability that a finding is present in both images and therefore no part of the target."""
-    change: Change = "magnitude"
-    """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation
-    rose or fell, in [-1, 1]."""
-    size: int | Literal["native"] = "native"
+    change: ChangeOption = "magnitude"
+    image_size: Annotated[int | Literal["native"], tyro.conf.arg(aliases=["--size"])] = "native"
     """Longest side of what is written, in pixels, or native: each radiograph keeps its own size."""
-    intensity: Intensity = "dicom"
-    """How stored values become grey in [0, 1]: dicom (the window or lookup table a DICOM file names; other
-    files and DICOM without one by what their bit depth can hold), range (always by bit depth), or percentile
-    (each image between its own 0.5th and 99.5th percentile)."""
+    intensity: IntensityOption = "dicom"
     rotation: float = 3.0
     """Largest rotation between the two copies, in degrees."""
     translation: float = 0.03
@@ -59,25 +56,18 @@ class DrawConfig:
     """Largest standard deviation of a copy's additive Gaussian noise."""
     seed: int = 0
     """Seed of findings, poses and exposures; with the id of an image it settles everything drawn from it."""
-    workers: int = 0
-    """Processes; 0 takes one for each core."""
+    workers: ProcessesOption = 0
     on_error: OnError = "raise"
     """What an unreadable file or one without two lung fields does: raise (stop), or skip (leave it out,
     counted and named at the end)."""
 
     def __post_init__(self) -> None:
-        for name, least in (("pairs_per_image", 1), ("size", 64), ("workers", 0)):
+        super().__post_init__()
+        for name, least in (("pairs_per_image", 1), ("image_size", 64), ("workers", 0)):
             value = getattr(self, name)
             if value != "native" and value < least:
                 raise ValueError(f"{name} is {value}; it must be at least {least}")
-        if not self.findings:
-            raise ValueError(f"findings is empty; name at least one of {', '.join(FINDINGS)}")
-        if unknown := set(self.findings) - set(FINDINGS):
-            names = ", ".join(sorted(unknown))
-            raise ValueError(f"findings names {names}; the legal names are {', '.join(FINDINGS)}")
-        for name in ("unchanged", "second", "stable"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; a probability is in [0, 1]")
+        require_findings(self.findings)
         for name in ("translation", "scale", "elastic", "exposure", "contrast", "gamma", "noise"):
             if not 0 <= getattr(self, name) <= 0.5:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 0.5]")

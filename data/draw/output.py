@@ -18,7 +18,7 @@ from data.config import Change
 from data.draw.options import DrawConfig
 from data.draw.pairs import DrawnPair
 from data.files.maps import write_map
-from data.simulation.drawing.density import Plane
+from data.simulation.films import Plane
 
 VERSION = 2
 """Raise it whenever the same settings give other pixels."""

@@ -1,10 +1,9 @@
 """All radiographs of a data set, in several processes; a run that was stopped goes on where it was."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from data.base.errors import DataError, UserError
@@ -95,24 +94,20 @@ def _draw_missing(
     """Draw into some radiographs; the reasons why some could not be."""
     from tqdm import tqdm
 
-    tasks = [(film, config) for film in films]
+    run = partial(draw_image, config=config)
     with tqdm(
         total=done + len(films), initial=done, desc="drawing", unit="image", disable=not progress
     ) as bar:
         try:
-            for _, reason in in_processes(_draw, tasks, workers=config.workers or available_cores()):
+            for _, reason in in_processes(run, films, workers=config.workers or available_cores()):
                 bar.update()
                 if reason is not None:
                     yield reason
         except ProcessDiedError as error:
             raise UserError(
                 "a drawing process died, most likely because memory ran out; take fewer --workers or a "
-                "smaller --size, and the same command goes on from there"
+                "smaller --image-size, and the same command goes on from there"
             ) from error
-
-
-def _draw(task: tuple[Named, DrawConfig]) -> str | None:
-    return draw_image(*task)
 
 
 def draw_image(film: Named, config: DrawConfig) -> str | None:

@@ -1,21 +1,20 @@
 """CT volumes -> pairs on disk, in several processes."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from data.base.errors import DataError
 from data.base.processes import ProcessDiedError, available_cores, in_processes
-from data.config import FINDINGS
+from data.findings import FINDINGS, LUNGS
 from data.manifests.splits import draw_splits
 from data.simulation.findings.volume import possible_findings
 from data.simulation.volumes.files import Source, find_volumes, read_volume
-from data.simulation.volumes.thorax import Thorax, make_thorax
+from data.simulation.volumes.thorax import make_thorax
 from data.synthesize.options import SynthesizeConfig
 from data.synthesize.output import PRIVATE, Folder, Record, patient_name
 from data.synthesize.scenes import render_virtual_patient
@@ -90,7 +89,8 @@ def synthesize(config: SynthesizeConfig, *, progress: bool = True) -> Summary:
     digests = {source.name: source.digest(config.ct) for source in sources}
     done = _finished(folder, digests, config)
     _write_private(folder, config, sources, [])
-    workers = _workers(config, device)
+    cores = available_cores()
+    workers = config.workers or (cores if device == "cpu" else min(cores, _GPU_WORKERS))
     jobs = _jobs(sources, digests, done, config, workers)
     outcomes = list(_run(jobs, config, device, workers, progress))
     _write_private(folder, config, sources, outcomes)
@@ -112,11 +112,6 @@ def resolve_device(config: SynthesizeConfig) -> str:
 def working_spacing(image_size: int) -> float:
     """Side of a voxel in mm: much finer than a pixel it would only cost time."""
     return 2.0 if image_size <= _FINE_PIXELS else 1.5
-
-
-def _workers(config: SynthesizeConfig, device: str) -> int:
-    cores = available_cores()
-    return config.workers or (cores if device == "cpu" else min(cores, _GPU_WORKERS))
 
 
 def _finished(folder: Folder, digests: Mapping[str, str], config: SynthesizeConfig) -> set[tuple[str, int]]:
@@ -180,10 +175,10 @@ def _run(
     from tqdm import tqdm
 
     total = sum(len(job.patients) for job in jobs)
-    tasks = [(job, config, device) for job in jobs]
+    run = partial(run_job, config=config, device=device)
     with tqdm(total=total, desc="rendering", unit="patient", disable=not progress or not jobs) as bar:
         try:
-            for _, outcome in in_processes(_run_task, tasks, workers=workers):
+            for _, outcome in in_processes(run, jobs, workers=workers):
                 bar.update(outcome.patients)
                 yield outcome
         except ProcessDiedError as error:
@@ -191,10 +186,6 @@ def _run(
                 "a rendering process died, probably of lack of memory; use fewer --workers (what is finished "
                 "is kept)"
             ) from error
-
-
-def _run_task(task: tuple[Job, SynthesizeConfig, str]) -> Outcome:
-    return run_job(*task)
 
 
 def run_job(job: Job, config: SynthesizeConfig, device: str) -> Outcome:
@@ -208,23 +199,20 @@ def run_job(job: Job, config: SynthesizeConfig, device: str) -> Outcome:
     torch.set_num_threads(1)  # sums over threads round differently; with one, every machine agrees
     try:
         try:
-            thorax = _load(job.source, config)
+            spacing, pose = working_spacing(config.image_size), (config.pose.degrees, config.pose.mm)
+            thorax = make_thorax(read_volume(job.source), spacing, pose)
         except DataError as error:
             return Outcome(volume=job.source.name, patients=count, problem=str(error))
-        possible = possible_findings(thorax.anatomy)
+        possible = possible_findings(thorax)
         folder = Folder(config.out, config.format, config.change)
         for patient in job.patients:
-            pairs = render_virtual_patient(thorax.anatomy, config, possible, job.source.name, patient, device)
+            pairs = render_virtual_patient(thorax, config, possible, job.source.name, patient, device)
             folder.write_patient(job.source.name, patient, job.digest, pairs)
     finally:
         torch.set_num_threads(threads)
     missing = tuple(name for name in FINDINGS if config.findings.of(name) > 0 and name not in possible)
-    return Outcome(volume=job.source.name, patients=count, labelled=thorax.labelled, missing=missing)
-
-
-def _load(source: Source, config: SynthesizeConfig) -> Thorax:
-    scan = read_volume(source)
-    return make_thorax(scan, working_spacing(config.image_size), config.pose.degrees, config.pose.mm)
+    labelled = LUNGS[0] not in thorax.derived
+    return Outcome(volume=job.source.name, patients=count, labelled=labelled, missing=missing)
 
 
 def _summarise(

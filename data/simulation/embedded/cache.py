@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from data.base.atomic import whole
 from data.base.errors import DataError
-from data.config import Finding, SynthesisConfig
+from data.config import EmbeddedConfig
+from data.findings import Finding
 from data.simulation.pairs import Pairs
 from data.simulation.volumes.ct import ct_digest, find_ct
 
@@ -40,7 +41,7 @@ class DamagedFileError(Exception):
     """A cached patient cannot be read or is not what its name says."""
 
 
-def resolve_volume(config: SynthesisConfig) -> Path | None:
+def resolve_volume(config: EmbeddedConfig) -> Path | None:
     """Folder of the CT to project, or None for the phantom.
 
     Raises:
@@ -59,7 +60,7 @@ def resolve_volume(config: SynthesisConfig) -> Path | None:
     return folder
 
 
-def cache_folder(config: SynthesisConfig, image_size: int, cache_dir: Path, ct: Path | None) -> Path:
+def cache_folder(config: EmbeddedConfig, image_size: int, cache_dir: Path, ct: Path | None) -> Path:
     """Where patients rendered with these settings lie."""
     settings = {name: value for name, value in asdict(config).items() if name not in _COUNTS}
     settings |= {

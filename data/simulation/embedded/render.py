@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from data.base.processes import available_cores, in_processes
-from data.config import SPLITS, SynthesisConfig
+from data.config import SPLITS, EmbeddedConfig
 from data.simulation.embedded.cache import (
     DamagedFileError,
     StoredPairs,
@@ -21,7 +21,7 @@ from data.simulation.embedded.cache import (
     resolve_volume,
     write_patient,
 )
-from data.simulation.pairs import render_patient
+from data.simulation.embedded.patients import render_patient
 from data.simulation.volumes.anatomy import Anatomy
 from data.simulation.volumes.ct import load_ct
 from data.simulation.volumes.phantom import make_phantom
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def load_split(
-    config: SynthesisConfig,
+    config: EmbeddedConfig,
     image_size: int,
     cache_dir: Path,
     split: str,
@@ -65,7 +65,7 @@ def load_split(
 
 
 def render_splits(
-    config: SynthesisConfig,
+    config: EmbeddedConfig,
     image_size: int,
     cache_dir: Path,
     splits: Sequence[str] = SPLITS,
@@ -91,7 +91,7 @@ _Patient = tuple[str, int]
 class _Task:
     """What is the same for all patients."""
 
-    config: SynthesisConfig
+    config: EmbeddedConfig
     image_size: int
     folder: Path
 

