@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from data.findings import FINDINGS, Finding
+from data.findings import FINDINGS, Finding, require_findings
 
 Change = Literal["magnitude", "signed"]
 Intensity = Literal["dicom", "range", "percentile"]
@@ -38,19 +38,6 @@ FramingOption = Annotated[
     ),
 ]
 ProcessesOption = Annotated[int, arg(help="Processes; 0 takes one for each core.")]
-
-
-def require_findings(findings: tuple[Finding, ...]) -> None:
-    """Refuse a choice of findings that is empty or names one that there is not.
-
-    Raises:
-        ValueError: naming the legal ones.
-    """
-    if not findings:
-        raise ValueError(f"findings is empty; name at least one of {', '.join(FINDINGS)}")
-    if unknown := set(findings) - set(FINDINGS):
-        names = ", ".join(sorted(unknown))
-        raise ValueError(f"findings names {names}; the legal names are {', '.join(FINDINGS)}")
 
 
 @dataclass(kw_only=True)

@@ -6,15 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data.config import (
-    ChangeOption,
-    IntensityOption,
-    OnError,
-    ProcessesOption,
-    ScenarioOptions,
-    require_findings,
-)
-from data.findings import FINDINGS, Finding
+from data.config import ChangeOption, IntensityOption, OnError, ProcessesOption, ScenarioOptions
+from data.findings import FINDINGS, Finding, require_findings
 
 
 @dataclass(kw_only=True)

@@ -71,10 +71,7 @@ def _scatter_matrix(size: int) -> NDArray[np.float64]:
     """Gaussian blur of `size` pixels as a matrix: its kernel is so wide that a product is much faster."""
     from scipy.ndimage import gaussian_filter1d
 
-    blur: NDArray[np.float64] = gaussian_filter1d(
-        np.eye(size), _SCATTER_SPREAD * size, axis=0, mode="nearest"
-    )
-    return blur
+    return np.asarray(gaussian_filter1d(np.eye(size), _SCATTER_SPREAD * size, axis=0, mode="nearest"))
 
 
 def expose_again(

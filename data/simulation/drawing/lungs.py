@@ -64,13 +64,12 @@ def find_lungs(image: Plane, path: Path) -> Lungs:
     Raises:
         DataError: naming the file and what is missing, or why it can be no chest radiograph.
     """
-    if min(image.shape) < SMALLEST_SIDE:
-        height, width = image.shape
+    height, width = image.shape
+    if min(height, width) < SMALLEST_SIDE:
         raise DataError(
             f"{path} is {height} x {width}; a lung field needs {SMALLEST_SIDE} px or more along either side"
         )
-    if max(image.shape) > _LONGEST * min(image.shape):
-        height, width = image.shape
+    if max(height, width) > _LONGEST * min(height, width):
         raise DataError(
             f"{path} is {height} x {width}, a strip; give whole frontal chest radiographs, or leave it out"
         )
@@ -228,13 +227,9 @@ def _as_region(labels: NDArray[np.int32], number: int, box: Box, steepness: Plan
 
 def _best_pair(regions: list[_Region], shape: tuple[int, ...]) -> tuple[_Region, _Region, float] | None:
     """The two regions, viewer's left first, that look most like a pair of lungs, and how much they do."""
-    best: tuple[_Region, _Region, float] | None = None
-    for right in regions:
-        for left in regions:
-            score = _score(right, left, shape)
-            if score > 0 and (best is None or score > best[2]):
-                best = (right, left, score)
-    return best
+    scored = ((right, left, _score(right, left, shape)) for right in regions for left in regions)
+    best = max(scored, key=lambda pair: pair[2])
+    return best if best[2] > 0 else None
 
 
 def _score(right: _Region, left: _Region, shape: tuple[int, ...]) -> float:

@@ -9,7 +9,7 @@ from scipy import ndimage
 from skimage.segmentation import watershed
 
 from data.base.errors import DataError
-from data.findings import Side
+from data.findings import LOBES
 from data.simulation.volumes.anatomy import LUNG_HU, Lungs, Mask, Volume, bounding_box
 
 _AIR_HU = -700.0
@@ -236,8 +236,7 @@ def split_lobes(lungs: Lungs) -> dict[str, Mask]:
     a consolidation looks right, the lobe of a voxel near a fissure may not be.
     """
     lobes = {}
-    sides: tuple[Side, ...] = ("left", "right")
-    for side in sides:
+    for side in LOBES:
         lung = lungs.of(side)
         box = bounding_box(lung)
         inside = lung[box]

@@ -30,9 +30,7 @@ def distance_to_path(anatomy: Anatomy, path: Volume, reach: float) -> tuple[Volu
     shape = np.array([part.stop for part in box]) - start
     distance = np.full(shape, np.float32(2 * margin))
     steps = int(np.ceil(margin / anatomy.spacing))
-    offsets = np.stack(np.meshgrid(*[np.arange(-steps, steps + 1)] * 3, indexing="ij"), axis=-1).reshape(
-        -1, 3
-    )
+    offsets = np.indices([2 * steps + 1] * 3).reshape(3, -1).T - steps
     voxels = np.round(path / anatomy.spacing).astype(int)[:, None] + offsets
     far = np.linalg.norm(voxels * anatomy.spacing - path[:, None], axis=-1).astype(np.float32)
     inside = ((voxels >= start) & (voxels < start + shape)).all(axis=-1)
