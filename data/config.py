@@ -2,32 +2,63 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from data.base.checks import among, at_least, below, between, inside, require
+from tyro.conf import arg
+
+from data.base.checks import at_least, below, between, inside, require
+from data.findings import FINDINGS, Finding, require_findings
 
 Change = Literal["magnitude", "signed"]
 Intensity = Literal["dicom", "range", "percentile"]
 Framing = Literal["pad", "crop", "stretch"]
 OnError = Literal["raise", "skip"]
 Uncertain = Literal["ignore", "positive", "negative"]
-Finding = Literal[
-    "consolidation", "nodule", "effusion", "pneumothorax", "cardiomegaly", "fluid_overload", "device"
-]
-FINDINGS: tuple[Finding, ...] = (
-    "consolidation",
-    "nodule",
-    "effusion",
-    "pneumothorax",
-    "cardiomegaly",
-    "fluid_overload",
-    "device",
-)
 SPLITS: tuple[str, ...] = ("train", "val", "test")
+
+# Options that several commands have, described once.
+ChangeOption = Annotated[
+    Change,
+    arg(
+        help="What a target means: how much changed, in [0, 1], or (signed) also whether attenuation rose or "
+        "fell, in [-1, 1]."
+    ),
+]
+IntensityOption = Annotated[
+    Intensity,
+    arg(
+        help="How stored values become grey in [0, 1]: dicom (the window or lookup table a DICOM file names; "
+        "other files and DICOM without one by what their bit depth can hold), range (always by bit depth), "
+        "or percentile (each image between its own 0.5th and 99.5th percentile)."
+    ),
+]
+FramingOption = Annotated[
+    Framing,
+    arg(
+        help="How an image becomes square: pad (all of it, the rest empty and not counted), crop (its "
+        "centre), or stretch (aspect ratio given up)."
+    ),
+]
+ProcessesOption = Annotated[int, arg(help="Processes; 0 takes one for each core.")]
 
 
 @dataclass(kw_only=True)
-class SynthesisConfig:
+class ScenarioOptions:
+    """How often what changes in a pair."""
+
+    unchanged: float = 0.1
+    """Share of pairs in which nothing changes but pose and exposure."""
+    second: float = 0.2
+    """Probability that a second finding changes in a pair in which one does."""
+    stable: float = 0.25
+    """Probability that a finding is present in both radiographs and so no part of the target."""
+
+    def __post_init__(self) -> None:
+        between(self, 0, 1, "unchanged", "second", "stable")
+
+
+@dataclass(kw_only=True)
+class EmbeddedConfig:
     """The embedded data set: radiograph pairs projected from a chest CT with findings inserted."""
 
     volume: Literal["auto", "ct", "phantom"] = "auto"
@@ -54,7 +85,7 @@ class SynthesisConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "train_patients", "val_patients", "test_patients", "pairs_per_patient")
-        among(self, FINDINGS, "findings")
+        require_findings(self.findings)
         at_least(self, 0, "unchanged", "pose_degrees", "pose_mm", "seed")
         below(self, 1, "unchanged")
 
@@ -124,19 +155,12 @@ class DataConfig(SplitConfig):
     where training data is streamed."""
     image_size: int = 64
     """Side of the square images the networks see, in pixels."""
-    intensity: Intensity = "dicom"
-    """How stored values become grey in [0, 1]: dicom (the window or lookup table a DICOM file names; other
-    files and DICOM without one by what their bit depth can hold), range (always by bit depth), or percentile
-    (each image between its own 0.5th and 99.5th percentile)."""
-    framing: Framing = "pad"
-    """How an image becomes square: pad (all of it, the rest empty and not counted), crop (its centre), or
-    stretch (aspect ratio given up)."""
+    intensity: IntensityOption = "dicom"
+    framing: FramingOption = "pad"
     on_error: OnError = "raise"
     """What a file that cannot be read does to a run: raise (stop it), or skip (leave its sample out, counted
     and named in the run)."""
-    change: Change = "magnitude"
-    """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation
-    rose or fell, in [-1, 1]."""
+    change: ChangeOption = "magnitude"
     labels: tuple[str, ...] = ()
     """Columns of a manifest of images to learn as labels, with cells of 1, 0, -1 (uncertain) or nothing
     (unknown, not counted); without it the labels of the embedded data are its findings."""
@@ -149,7 +173,7 @@ class DataConfig(SplitConfig):
     always has one."""
     cache_dir: Path = Path(".cache")
     """Where the rendered embedded data set is kept for the next run with the same settings."""
-    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    synthesis: EmbeddedConfig = field(default_factory=EmbeddedConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ import tyro
 
 from data.base.checks import at_least
 from data.base.commandline import argv, run_command, tyro_parse
-from data.config import Change, Intensity
+from data.config import ChangeOption, IntensityOption, ProcessesOption
 
 
 @dataclass(kw_only=True)
@@ -17,14 +17,11 @@ class CheckConfig:
 
     manifest: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MANIFEST")]
     """A manifest (CSV or Parquet) or a folder, as for --data.path."""
-    change: Change = "magnitude"
-    """What a target means; see the data options of gan.adversarial."""
-    intensity: Intensity = "dicom"
-    """How stored values become grey; see the data options of gan.adversarial."""
+    change: ChangeOption = "magnitude"
+    intensity: IntensityOption = "dicom"
     report: Path | None = None
     """A CSV file to write the table to as well: path, reason."""
-    workers: int = 0
-    """Processes; 0 takes one for each core."""
+    workers: ProcessesOption = 0
 
     def __post_init__(self) -> None:
         at_least(self, 0, "workers")

@@ -1,19 +1,17 @@
 """Two copies of one radiograph that differ as two real studies do: in pose, exposure and noise."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from data.draw.options import DrawConfig
-from data.simulation.drawing.density import Plane
-from data.simulation.volumes.smooth import spline_field
+from data.simulation.films import Plane, expose_again
+from data.simulation.shapes import spline_field
 
 Coordinates = NDArray[np.float32]
 """`[2, H, W]`: row and column in the source that each pixel takes its value from."""
 
 _ELASTIC_KNOT = 0.2
-_BLACK = 1e-5
 
 
 def draw_poses(
@@ -51,8 +49,6 @@ def move(plane: Plane, pose: Coordinates) -> Plane:
     Linear, so what was drawn moves exactly as the radiograph it was drawn into. Beyond the edge of the film
     its last rows and columns go on.
     """
-    from scipy.ndimage import map_coordinates
-
     moved: Plane = map_coordinates(plane, pose, order=1, mode="nearest")
     return moved
 
@@ -60,12 +56,5 @@ def move(plane: Plane, pose: Coordinates) -> Plane:
 def expose(film: Plane, config: DrawConfig, rng: np.random.Generator) -> Plane:
     """A film `[H, W]` in [0, 1] under another exposure, contrast, tone curve and noise."""
     shift, slope, exponent = rng.uniform(-1, 1, 3) * (config.exposure, config.contrast, config.gamma)
-    deviation = rng.uniform(0, 1) * config.noise
-    if shift or slope:
-        inside = np.clip(film, _BLACK, 1 - _BLACK)
-        film = 1 / (1 + np.exp(-(np.log(inside / (1 - inside)) * np.float32(1 + slope) + np.float32(shift))))
-    if exponent:
-        film = film ** np.float32(1 + exponent)
-    if deviation:
-        film = film + rng.normal(0, deviation, film.shape).astype(np.float32)
-    return np.clip(film, 0, 1)
+    noise = rng.uniform(0, 1) * config.noise
+    return expose_again(film, shift=shift, slope=slope, exponent=exponent, noise=noise, rng=rng)

@@ -1,7 +1,5 @@
 """What the radiographs of a source and their patients are called in what is written."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator

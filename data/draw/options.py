@@ -6,12 +6,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data.base.checks import among, at_least, between
-from data.config import FINDINGS, Change, Finding, Intensity, OnError
+from data.base.checks import at_least, between
+from data.config import ChangeOption, IntensityOption, OnError, ProcessesOption, ScenarioOptions
+from data.findings import FINDINGS, Finding, require_findings
 
 
 @dataclass(kw_only=True)
-class DrawConfig:
+class DrawConfig(ScenarioOptions):
     """Draw findings into one of two differently augmented copies of each frontal chest radiograph.
 
     The copies differ as two real studies of a patient do: in pose, in exposure and in noise. What was drawn
@@ -27,21 +28,10 @@ class DrawConfig:
     """Pairs made of each radiograph."""
     findings: tuple[Finding, ...] = FINDINGS
     """Findings that can appear or resolve; each is drawn equally often."""
-    unchanged: float = 0.1
-    """Share of pairs in which nothing is drawn that differs."""
-    second: float = 0.2
-    """Probability that a second finding changes in the same pair."""
-    stable: float = 0.25
-    """Probability that a finding is present in both images and therefore no part of the target."""
-    change: Change = "magnitude"
-    """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation
-    rose or fell, in [-1, 1]."""
-    size: int | Literal["native"] = "native"
+    change: ChangeOption = "magnitude"
+    image_size: Annotated[int | Literal["native"], tyro.conf.arg(aliases=["--size"])] = "native"
     """Longest side of what is written, in pixels, or native: each radiograph keeps its own size."""
-    intensity: Intensity = "dicom"
-    """How stored values become grey in [0, 1]: dicom (the window or lookup table a DICOM file names; other
-    files and DICOM without one by what their bit depth can hold), range (always by bit depth), or percentile
-    (each image between its own 0.5th and 99.5th percentile)."""
+    intensity: IntensityOption = "dicom"
     rotation: float = 3.0
     """Largest rotation between the two copies, in degrees."""
     translation: float = 0.03
@@ -60,17 +50,16 @@ class DrawConfig:
     """Largest standard deviation of a copy's additive Gaussian noise."""
     seed: int = 0
     """Seed of findings, poses and exposures; with the id of an image it settles everything drawn from it."""
-    workers: int = 0
-    """Processes; 0 takes one for each core."""
+    workers: ProcessesOption = 0
     on_error: OnError = "raise"
     """What an unreadable file or one without two lung fields does: raise (stop), or skip (leave it out,
     counted and named at the end)."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(self, 1, "pairs_per_image")
-        at_least(self, 64, "size", otherwise="native")
+        at_least(self, 64, "image_size", otherwise="native")
         at_least(self, 0, "workers", "seed")
-        among(self, FINDINGS, "findings")
-        between(self, 0, 1, "unchanged", "second", "stable")
+        require_findings(self.findings)
         between(self, 0, 0.5, "translation", "scale", "elastic", "exposure", "contrast", "gamma", "noise")
         between(self, 0, 45, "rotation")

@@ -1,25 +1,21 @@
 """One radiograph -> pairs: what changes, drawn and exposed."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from data.base.errors import DataError
 from data.base.seeds import fold_seed
-from data.config import Finding
 from data.draw.copies import draw_poses, expose, move
 from data.draw.options import DrawConfig
 from data.files.images import Radiograph
+from data.findings import Finding
 from data.simulation.drawing.chest import Chest, measure
-from data.simulation.drawing.density import Plane, add_attenuation, change_map
 from data.simulation.drawing.lungs import find_lungs
-from data.simulation.findings.film import FINDINGS
-from data.simulation.scenarios import Scenario, draw_in_turns
+from data.simulation.films import Plane, add_attenuation, change_map, resized
+from data.simulation.findings.film import DRAW
+from data.simulation.scenarios import Scenario, draw_in_turns, play
 
 SMALLEST_CHANGE = 0.05
 """A finding that nowhere adds or takes this line integral cannot be seen; another one is drawn."""
@@ -56,34 +52,19 @@ def find_chest(radiograph: Radiograph, record_id: str, path: Path, config: DrawC
     Raises:
         DataError: naming the file, if it shows no two lung fields.
     """
-    image = _resize(radiograph.pixels, config.size)
+    image = radiograph.pixels
+    if config.image_size not in ("native", max(image.shape)):
+        image = np.clip(resized(image, int(config.image_size)), 0, 1)
     pixel = None
     if radiograph.spacing_mm is not None:
         pixel = radiograph.spacing_mm[0] * radiograph.pixels.shape[0] / image.shape[0]
     return Source(id=record_id, path=path, image=image, chest=measure(image, find_lungs(image, path), pixel))
 
 
-def _resize(image: Plane, longest: int | Literal["native"]) -> Plane:
-    from skimage.transform import resize
-
-    if longest == "native" or longest == max(image.shape):
-        return image
-    scale = longest / max(image.shape)
-    shape = tuple(max(1, round(length * scale)) for length in image.shape)
-    resized: Plane = resize(image, shape, order=1, anti_aliasing=scale < 1).astype(np.float32)
-    return np.clip(resized, 0, 1)
-
-
 def draw_scenarios(record_id: str, config: DrawConfig) -> list[Scenario]:
     """One scenario for every pair of a radiograph."""
-    return draw_in_turns(
-        config.findings,
-        config.pairs_per_image,
-        np.random.default_rng(fold_seed("scenarios", config.seed, record_id)),
-        unchanged=config.unchanged,
-        second=config.second,
-        stable=config.stable,
-    )
+    rng = np.random.default_rng(fold_seed("scenarios", config.seed, record_id))
+    return draw_in_turns(config.findings, config.pairs_per_image, config, rng)
 
 
 def draw_pair(source: Source, scenario: Scenario, pair: int, config: DrawConfig) -> DrawnPair:
@@ -97,9 +78,8 @@ def draw_pair(source: Source, scenario: Scenario, pair: int, config: DrawConfig)
     """
     rng = np.random.default_rng(fold_seed("pair", config.seed, source.id, pair))
     nothing = np.zeros_like(source.image)
-    stable, chest = _add_all(source, source.chest, scenario.stable, nothing, rng)
-    new, _ = _add_all(source, chest, scenario.appearing, nothing, rng)
-    old, _ = _add_all(source, chest, scenario.resolving, nothing, rng)
+    drawn = play(scenario, source.chest, lambda chest, name: _draw_visible(name, chest, source.path, rng))
+    stable, new, old = (sum(planes, nothing) for planes in drawn)
     baseline_pose, followup_pose = draw_poses(source.image.shape, config, rng)
     tone = source.chest.tone
     films = [
@@ -118,22 +98,11 @@ def draw_pair(source: Source, scenario: Scenario, pair: int, config: DrawConfig)
     )
 
 
-def _add_all(
-    source: Source, chest: Chest, names: Sequence[Finding], total: Plane, rng: np.random.Generator
-) -> tuple[Plane, Chest]:
-    """Line integrals of some findings, each drawn into what the ones before have left, and the chest then."""
-    for name in names:
-        added = _add(source, chest, name, rng)
-        total, chest = total + added, chest.with_added(added)
-    return total, chest
-
-
-def _add(source: Source, chest: Chest, name: Finding, rng: np.random.Generator) -> Plane:
+def _draw_visible(name: Finding, chest: Chest, path: Path, rng: np.random.Generator) -> Plane:
     for _ in range(_ATTEMPTS):
-        added = FINDINGS[name](chest, rng)
+        added = DRAW[name](chest, rng)
         if np.abs(added).max() >= SMALLEST_CHANGE:
             return added
     raise DataError(
-        f"{source.path} leaves no room for {name} (lung fields small or opaque); "
-        f"leave the image or the finding out"
+        f"{path} leaves no room for {name} (lung fields small or opaque); leave the image or the finding out"
     )

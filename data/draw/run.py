@@ -1,7 +1,5 @@
 """All radiographs of a data set, in several processes; a run that was stopped goes on where it was."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 import tyro
 
 from data.base.checks import at_least
-from data.config import SplitConfig
+from data.config import ProcessesOption, SplitConfig
 from data.index.views import VIEWS, normalise_view
 
 LayoutName = Literal["mimic-cxr-jpg", "mimic-cxr", "chexpert", "nih", "padchest", "vindr", "dicom", "nested"]
@@ -32,8 +32,7 @@ class IndexConfig(SplitConfig):
     """Keep only images of these views, such as PA AP; without it, all are kept."""
     format: Literal["csv", "parquet"] = "csv"
     """Format of the manifests."""
-    workers: int = 0
-    """Processes that read DICOM headers; 0 takes one per core."""
+    workers: ProcessesOption = 0
     overwrite: bool = False
     """Replace the manifests that OUT holds already."""
 

@@ -8,7 +8,7 @@ import tyro
 
 from data.base.checks import at_least
 from data.base.commandline import argv, run_command, tyro_parse
-from data.config import Change, Framing, Intensity, OnError, SplitConfig
+from data.config import ChangeOption, FramingOption, IntensityOption, OnError, ProcessesOption, SplitConfig
 
 
 @dataclass(kw_only=True)
@@ -22,7 +22,7 @@ class PrepareConfig(SplitConfig):
     """A manifest (CSV or Parquet) or a folder, as for --data.path."""
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """The folder to write."""
-    size: int | Literal["native"] = 512
+    image_size: Annotated[int | Literal["native"], tyro.conf.arg(aliases=["--size"])] = 512
     """Longest side of the stored images in pixels (both sides where they are cropped or stretched), or
     native, which stores them as they are. Training can be at this size or any smaller one."""
     bits: Literal[8, 16] = 16
@@ -30,23 +30,19 @@ class PrepareConfig(SplitConfig):
     kind: Literal["auto", "pairs", "images"] = "auto"
     """What to store: pairs, images, or (auto) what the manifest or the folder holds. Stored pairs serve
     pretraining too."""
-    change: Change = "magnitude"
-    """What a target means; see the data options of gan.adversarial."""
-    intensity: Intensity = "dicom"
-    """How stored values become grey; see the data options of gan.adversarial."""
-    framing: Framing = "pad"
-    """How an image becomes square; see the data options of gan.adversarial."""
+    change: ChangeOption = "magnitude"
+    intensity: IntensityOption = "dicom"
+    framing: FramingOption = "pad"
     on_error: OnError = "raise"
     """What a file that cannot be read does: raise (stop), or skip (leave its sample out, counted and named in
     OUT/skipped.csv)."""
-    workers: int = 0
-    """Processes; 0 takes one for each core."""
+    workers: ProcessesOption = 0
     overwrite: bool = False
     """Delete an earlier prepared data set in OUT first."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, 32, "size", otherwise="native")
+        at_least(self, 32, "image_size", otherwise="native")
         at_least(self, 0, "workers")
 
 
@@ -62,7 +58,7 @@ def main() -> None:
     load = load_pairs if pairs else load_images
     records = load(config.manifest, config, check_files=config.on_error == "raise")
     recipe = Recipe(
-        size=None if config.size == "native" else config.size,
+        size=None if config.image_size == "native" else config.image_size,
         bits=config.bits,
         change=config.change,
         intensity=config.intensity,

@@ -1,7 +1,5 @@
 """CT volumes -> pairs on disk, in several processes."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,12 +10,12 @@ import torch
 
 from data.base.errors import DataError
 from data.base.processes import available_cores, in_processes, one_thread
-from data.config import FINDINGS
+from data.findings import FINDINGS, LUNGS
 from data.manifests.splits import draw_splits
 from data.manifests.writing import write_manifest
 from data.simulation.findings.volume import possible_findings
 from data.simulation.volumes.files import Source, find_volumes, read_volume
-from data.simulation.volumes.thorax import Thorax, make_thorax
+from data.simulation.volumes.thorax import make_thorax
 from data.synthesize.options import SynthesizeConfig
 from data.synthesize.output import (
     MANIFEST,
@@ -100,7 +98,8 @@ def synthesize(config: SynthesizeConfig, *, progress: bool = True) -> Summary:
     digests = {source.name: source.digest(config.ct) for source in sources}
     done = _finished(digests, config)
     write_private(config, sources, {})
-    workers = _workers(config, device)
+    cores = available_cores()
+    workers = config.workers or (cores if device == "cpu" else min(cores, _GPU_WORKERS))
     jobs = _jobs(sources, digests, done, config, workers)
     outcomes = _run(jobs, config, device, workers, progress)
     skipped = dict(sorted((one.volume, one.problem) for one in outcomes if one.problem is not None))
@@ -123,11 +122,6 @@ def resolve_device(config: SynthesizeConfig) -> str:
 def working_spacing(image_size: int) -> float:
     """Side of a voxel in mm: much finer than a pixel it would only cost time."""
     return 2.0 if image_size <= _FINE_PIXELS else 1.5
-
-
-def _workers(config: SynthesizeConfig, device: str) -> int:
-    cores = available_cores()
-    return config.workers or (cores if device == "cpu" else min(cores, _GPU_WORKERS))
 
 
 def _finished(digests: Mapping[str, str], config: SynthesizeConfig) -> set[tuple[str, int]]:
@@ -193,22 +187,18 @@ def run_job(config: SynthesizeConfig, device: str, job: Job) -> Outcome:
     """
     name = job.source.name
     try:
-        thorax = _load(job.source, config)
+        spacing, pose = working_spacing(config.image_size), (config.pose.degrees, config.pose.mm)
+        thorax = make_thorax(read_volume(job.source), spacing, pose)
     except DataError as error:
         return Outcome(volume=name, problem=str(error))
-    possible = possible_findings(thorax.anatomy)
+    possible = possible_findings(thorax)
     for patient in job.patients:
-        pairs = render_virtual_patient(thorax.anatomy, config, possible, name, patient, device)
+        pairs = render_virtual_patient(thorax, config, possible, name, patient, device)
         write_patient(config, name, patient, job.digest, pairs)
     missing = tuple(
         finding for finding in FINDINGS if config.findings.of(finding) > 0 and finding not in possible
     )
-    return Outcome(volume=name, labelled=thorax.labelled, missing=missing)
-
-
-def _load(source: Source, config: SynthesizeConfig) -> Thorax:
-    scan = read_volume(source)
-    return make_thorax(scan, working_spacing(config.image_size), config.pose.degrees, config.pose.mm)
+    return Outcome(volume=name, labelled=LUNGS[0] not in thorax.derived, missing=missing)
 
 
 def _summarise(

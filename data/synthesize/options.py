@@ -1,36 +1,29 @@
 """Options of `python -m data.synthesize`; free of heavy imports, so that `--help` is quick."""
 
-from __future__ import annotations
-
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, make_dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from tyro.conf import arg
 
 from data.base.checks import at_least, between, require
-from data.config import FINDINGS, Change, Finding, SplitConfig
+from data.config import ChangeOption, ScenarioOptions, SplitConfig
+from data.findings import FINDINGS, TABLE, Finding
 
 Format = Literal["png", "nifti"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
-@dataclass(kw_only=True)
-class FindingProbabilities:
-    """How often each finding is the one that changes, relative to the others; 0 leaves it out."""
+_Weights: Any = make_dataclass(
+    "_Weights",
+    [(name, Annotated[float, arg(help=entry.description)], entry.weight) for name, entry in TABLE.items()],
+    kw_only=True,
+)
 
-    consolidation: float = 1.0
-    """Air spaces of part of a lobe filled with fluid."""
-    nodule: float = 1.0
-    """A mass of 8 to 30 mm."""
-    effusion: float = 1.0
-    """Free pleural fluid on one side."""
-    pneumothorax: float = 1.0
-    """Air between lung and chest wall."""
-    cardiomegaly: float = 1.0
-    """A wider heart."""
-    fluid_overload: float = 1.0
-    """Pulmonary oedema."""
-    device: float = 1.0
-    """Pacemaker, central line, endotracheal tube or chest drain."""
+
+@dataclass(kw_only=True)
+class FindingProbabilities(_Weights):
+    """How often each finding is the one that changes, relative to the others; 0 leaves it out."""
 
     def __post_init__(self) -> None:
         at_least(self, 0, *(f"findings.{option.name}" for option in fields(self)))
@@ -66,7 +59,7 @@ class PoseRange:
 
 
 @dataclass(kw_only=True)
-class SynthesizeConfig(SplitConfig):
+class SynthesizeConfig(SplitConfig, ScenarioOptions):
     """Project CT volumes to radiograph pairs whose change is known, with a manifest to train on.
 
     Volumes are NIfTI (NAME.nii.gz, or CASE/ct.nii.gz) or DICOM series. Label maps with TotalSegmentator's
@@ -84,17 +77,10 @@ class SynthesizeConfig(SplitConfig):
     """Virtual patients for each volume: the first is the CT as it is, others are smooth random deformations
     of it. All of them share its split."""
     findings: FindingProbabilities = field(default_factory=FindingProbabilities)
-    unchanged: float = 0.1
-    """Share of pairs in which nothing changes but pose and exposure."""
-    second: float = 0.2
-    """Probability that a second finding changes in a pair in which one does."""
-    stable: float = 0.25
-    """Probability that a finding is present in both radiographs and so no part of the target."""
     pose: PoseRange = field(default_factory=PoseRange)
     image_size: int = 256
     """Side of the square radiographs, in pixels."""
-    change: Change = "magnitude"
-    """What a target means: how much changed, in [0, 1], or (signed) also whether attenuation rose or fell."""
+    change: ChangeOption = "magnitude"
     format: Format = "png"
     """png: 16 bit, in baseline/ followup/ target/ target_baseline/; nifti: float32, as
     CASE/PAIR/{prior,current,diff_map,diff_map_prior}.nii.gz."""
@@ -108,10 +94,10 @@ class SynthesizeConfig(SplitConfig):
     """Replace the pairs of an earlier run with other settings."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        SplitConfig.__post_init__(self)
+        ScenarioOptions.__post_init__(self)
         at_least(self, 1, "pairs_per_patient", "patients_per_volume")
         at_least(self, 0, "workers", "seed")
-        between(self, 0, 1, "unchanged", "second", "stable")
         between(self, 32, 4096, "image_size")
 
     def settings(self) -> dict[str, object]:

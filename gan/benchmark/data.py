@@ -20,7 +20,7 @@ from skimage.io import imsave
 
 from data import DataConfig, ImageRecord, PairRecord, RecordTable, collate_pairs, open_images, open_pairs
 from data.base.processes import available_cores, in_processes
-from data.config import SplitConfig, SynthesisConfig
+from data.config import EmbeddedConfig, SplitConfig
 from data.geometry import Geometry, content_of
 from data.manifests.loading import load_record
 from data.manifests.manifest import images_in_manifest, pairs_in_manifest
@@ -151,7 +151,7 @@ def decode_some(records: list[ImageRecord]) -> None:
 def training_data(folder: Path) -> Iterator[tuple[str, AdversarialConfig]]:
     """The tiny preset on embedded data, few but enough, and on the same images prepared."""
     preset = PRESETS["tiny"]
-    synthesis = SynthesisConfig(
+    synthesis = EmbeddedConfig(
         train_patients=TRAIN_PATIENTS, val_patients=1, test_patients=1, volume="phantom"
     )
     embedded = replace(preset.data, synthesis=synthesis, cache_dir=folder)

@@ -11,8 +11,8 @@ from unittest.mock import patch
 import torch
 
 from data.base.processes import in_processes
-from data.simulation import film
 from data.simulation.findings.volume import possible_findings
+from data.simulation.volumes import projection
 from data.simulation.volumes.anatomy import Anatomy
 from data.simulation.volumes.ct import find_ct
 from data.simulation.volumes.files import Source, read_volume
@@ -57,13 +57,13 @@ def find_thorax(config: SynthesizeConfig) -> tuple[str, Anatomy]:
     if folder is None:
         return "the phantom", make_phantom(2.0)
     scan = read_volume(Source(name="ct", files=(folder / "cxr.nii.gz",)))
-    return "the chest CT", make_thorax(scan, 2.0, config.pose.degrees, config.pose.mm).anatomy
+    return "the chest CT", make_thorax(scan, 2.0, (config.pose.degrees, config.pose.mm))
 
 
 def render(thorax: Anatomy, config: SynthesizeConfig, out: Path, patient: int) -> tuple[float, float]:
     """CPU seconds of the pairs of one virtual patient, written to files, and of nanodrr's part in them."""
     spent = 0.0
-    cast_rays: Callable[..., Any] = film.cast_rays
+    cast_rays: Callable[..., Any] = projection.cast_rays
 
     def timed(*arguments: Any) -> Any:
         nonlocal spent
@@ -73,7 +73,7 @@ def render(thorax: Anatomy, config: SynthesizeConfig, out: Path, patient: int) -
         return lines
 
     begun = time.process_time()
-    with patch.object(film, "cast_rays", timed):
+    with patch.object(projection, "cast_rays", timed):
         possible = possible_findings(thorax)
         pairs = render_virtual_patient(thorax, config, possible, "ct", patient, "cpu")
         write_patient(replace(config, out=out), "ct", patient, "digest", pairs)

@@ -16,11 +16,11 @@ from data import (
     SPLITS,
     DataConfig,
     DataError,
+    EmbeddedConfig,
     ImageSample,
     PairSample,
     Split,
     StreamedSplit,
-    SynthesisConfig,
     collate_images,
     load_images,
     load_pairs,
@@ -37,7 +37,7 @@ from data.simulation.embedded.dataset import Embedded
 
 RECIPE = Recipe(size=None, bits=16, change="magnitude", intensity="dicom", framing="pad", on_error="raise")
 PATIENTS = {"train": 4, "val": 1, "test": 1}
-SYNTHESIS = SynthesisConfig(
+SYNTHESIS = EmbeddedConfig(
     volume="phantom", train_patients=1, val_patients=1, test_patients=1, pairs_per_patient=1
 )
 

@@ -14,19 +14,22 @@ The work is done on a copy of about 256 px:
 A picture without such a pair is refused: lateral views, abdomens, hands, noise.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.stats import rankdata
+from skimage.morphology import convex_hull_image, disk
+from skimage.segmentation import watershed
+from skimage.transform import resize
 
 from data.base.errors import DataError
-from data.simulation.drawing.smoothing import blur
+from data.simulation.films import Plane, resized
+from data.simulation.shapes import blur, largest_piece
+from data.simulation.volumes.anatomy import Lungs, Mask
 
-Grey = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Box = tuple[slice, slice]
 
 SMALLEST_SIDE = 48
@@ -51,21 +54,8 @@ _UPPER_GAP = 0.3
 _GAP_GROWTH = 0.04
 
 
-@dataclass(frozen=True, kw_only=True)
-class LungFields:
-    """Masks `[H, W]` of the two lungs as they are seen; the patient's right is on the viewer's left."""
-
-    right: Mask
-    left: Mask
-
-    @property
-    def both(self) -> Mask:
-        """Either lung."""
-        return self.right | self.left
-
-
-def find_lungs(image: Grey, path: Path) -> LungFields:
-    """Find the lung fields of a frontal radiograph.
+def find_lungs(image: Plane, path: Path) -> Lungs:
+    """Find the lung fields `[H, W]` of a frontal radiograph; the patient's right is on the viewer's left.
 
     Args:
         image: `[H, W]` in [0, 1], dense tissue bright, 48 px or more along either side.
@@ -74,20 +64,19 @@ def find_lungs(image: Grey, path: Path) -> LungFields:
     Raises:
         DataError: naming the file and what is missing, or why it can be no chest radiograph.
     """
-    if min(image.shape) < SMALLEST_SIDE:
-        height, width = image.shape
+    height, width = image.shape
+    if min(height, width) < SMALLEST_SIDE:
         raise DataError(
             f"{path} is {height} x {width}; a lung field needs {SMALLEST_SIDE} px or more along either side"
         )
-    if max(image.shape) > _LONGEST * min(image.shape):
-        height, width = image.shape
+    if max(height, width) > _LONGEST * min(height, width):
         raise DataError(
             f"{path} is {height} x {width}, a strip; give whole frontal chest radiographs, or leave it out"
         )
     pair = _find(image)
-    if isinstance(pair, LungFields):
+    if isinstance(pair, Lungs):
         return pair
-    if isinstance(_find(1 - image), LungFields):
+    if isinstance(_find(1 - image), Lungs):
         raise DataError(
             f"{path} shows no two lung fields, but its negative does; if bone is dark in it, invert it, "
             "or leave it out"
@@ -97,9 +86,9 @@ def find_lungs(image: Grey, path: Path) -> LungFields:
     )
 
 
-def _find(image: Grey) -> LungFields | str:
+def _find(image: Plane) -> Lungs | str:
     """The lung fields, or the reason why there are none."""
-    small = _shrink(image)
+    small = resized(image, _WORK_SIDE)
     box = _content(small)
     if isinstance(box, str):
         return box
@@ -118,7 +107,7 @@ def _find(image: Grey) -> LungFields | str:
     right, left = _to_edges(_in_local_units(gradings[0][0]), best[0].mask, best[1].mask)
     if not _have_a_heart_between(right, left):
         return "the gap between the two darkest regions has not the shape of a mediastinum"
-    return LungFields(
+    return Lungs(
         right=_enlarge(right, box, small.shape, image.shape),
         left=_enlarge(left, box, small.shape, image.shape),
     )
@@ -140,23 +129,12 @@ class _Region:
     """Mean steepness of the outline."""
 
 
-def _shrink(image: Grey) -> Grey:
-    from skimage.transform import resize
-
-    scale = _WORK_SIDE / max(image.shape)
-    shape = tuple(max(1, round(length * scale)) for length in image.shape)
-    small: Grey = resize(image, shape, order=1, anti_aliasing=scale < 1).astype(np.float32)
-    return small
-
-
-def _content(small: Grey) -> Box | str:
+def _content(small: Plane) -> Box | str:
     """Without the rows and columns at the borders in which nothing happens: padding and collimation.
 
     The reason instead where that leaves nothing, or too little.
     """
-    from scipy.ndimage import median_filter
-
-    calm = median_filter(small, 3)
+    calm = ndimage.median_filter(small, 3)
     slices = []
     for axis in (1, 0):
         busy = np.flatnonzero(np.ptp(calm, axis=axis) > 0.03)
@@ -170,70 +148,60 @@ def _content(small: Grey) -> Box | str:
     return rows, columns
 
 
-def _equalise(content: Grey) -> Grey:
-    """Grey values by their rank, so that only their order counts and no tone curve does."""
-    from scipy.stats import rankdata
-
+def _equalise(content: Plane) -> Plane:
+    """Plane values by their rank, so that only their order counts and no tone curve does."""
     ranks = rankdata(content, method="average").reshape(content.shape)
-    equalised: Grey = (ranks / content.size).astype(np.float32)
+    equalised: Plane = (ranks / content.size).astype(np.float32)
     return equalised
 
 
-def _without_bones(content: Grey) -> tuple[Grey, Grey]:
+def _without_bones(content: Plane) -> tuple[Plane, Plane]:
     """Without letters, wires and ribs (finely), and without what of ribs and clavicles is left (coarsely).
 
     Bones cross a lung as bands that are low and wide: a tall and narrow opening takes them, and leaves
     diaphragm and mediastinum, which are taller.
     """
-    from scipy.ndimage import gaussian_filter, grey_opening
-
-    thin = grey_opening(content, size=(5, 5), mode="nearest")
-    low = grey_opening(thin, size=(2 * round(0.02 * max(content.shape)) + 1, 1), mode="nearest")
-    return gaussian_filter(low, 1.0), gaussian_filter(low, 1.5)
+    thin = ndimage.grey_opening(content, size=(5, 5), mode="nearest")
+    low = ndimage.grey_opening(thin, size=(2 * round(0.02 * max(content.shape)) + 1, 1), mode="nearest")
+    return ndimage.gaussian_filter(low, 1.0), ndimage.gaussian_filter(low, 1.5)
 
 
-def _in_local_units(grey: Grey) -> Grey:
+def _in_local_units(grey: Plane) -> Plane:
     """Distance from the local mean in local standard deviations."""
     reach = 0.16 * max(grey.shape)
     offset = grey - blur(grey, reach)
     deviation = np.sqrt(blur(offset**2, reach))
-    level: Grey = (offset / (deviation + 0.02)).astype(np.float32)
+    level: Plane = (offset / (deviation + 0.02)).astype(np.float32)
     return level
 
 
-def _candidates(level: Grey) -> list[_Region]:
-    from scipy.ndimage import find_objects, gaussian_gradient_magnitude, grey_closing, label
-    from skimage.morphology import disk
-
-    steepness = gaussian_gradient_magnitude(level, 1.5)
+def _candidates(level: Plane) -> list[_Region]:
+    steepness = ndimage.gaussian_gradient_magnitude(level, 1.5)
     steepness /= np.percentile(steepness, 95) + 1e-9
     regions = []
     # Below each threshold this is the opening of what the level is below: narrow bridges are gone.
-    closed = grey_closing(level, footprint=disk(3))
+    closed = ndimage.grey_closing(level, footprint=disk(3))
     for threshold in _LEVELS:
-        labels, _ = label(closed < threshold)
-        for number, box in enumerate(find_objects(labels), 1):
+        labels, _ = ndimage.label(closed < threshold)
+        for number, box in enumerate(ndimage.find_objects(labels), 1):
             if (region := _as_region(labels, number, box, steepness)) is not None:
                 regions.append(region)
     return regions
 
 
-def _as_region(labels: NDArray[np.int32], number: int, box: Box, steepness: Grey) -> _Region | None:
+def _as_region(labels: NDArray[np.int32], number: int, box: Box, steepness: Plane) -> _Region | None:
     """The measures of a connected region if they are those of a lung."""
-    from scipy.ndimage import binary_erosion, binary_fill_holes
-    from skimage.morphology import convex_hull_image
-
     height, width = labels.shape
     rows, columns = box
     if rows.stop - rows.start < _HEIGHT * height:
         return None
     if not _WIDTH[0] * width <= columns.stop - columns.start <= _WIDTH[1] * width:
         return None
-    part = binary_fill_holes(labels[box] == number)
+    part = ndimage.binary_fill_holes(labels[box] == number)
     area = part.sum() / labels.size
     if not _AREA[0] <= area <= _AREA[1]:
         return None
-    outline = part & ~binary_erosion(part)
+    outline = part & ~ndimage.binary_erosion(part)
     ends = ((rows.start == 0, part[0]), (rows.stop == height, part[-1]))
     sides = ((columns.start == 0, part[:, 0]), (columns.stop == width, part[:, -1]))
     at_border = sum(int(line.sum()) for touches, line in (*ends, *sides) if touches)
@@ -259,13 +227,9 @@ def _as_region(labels: NDArray[np.int32], number: int, box: Box, steepness: Grey
 
 def _best_pair(regions: list[_Region], shape: tuple[int, ...]) -> tuple[_Region, _Region, float] | None:
     """The two regions, viewer's left first, that look most like a pair of lungs, and how much they do."""
-    best: tuple[_Region, _Region, float] | None = None
-    for right in regions:
-        for left in regions:
-            score = _score(right, left, shape)
-            if score > 0 and (best is None or score > best[2]):
-                best = (right, left, score)
-    return best
+    scored = ((right, left, _score(right, left, shape)) for right in regions for left in regions)
+    best = max(scored, key=lambda pair: pair[2])
+    return best if best[2] > 0 else None
 
 
 def _score(right: _Region, left: _Region, shape: tuple[int, ...]) -> float:
@@ -285,7 +249,7 @@ def _score(right: _Region, left: _Region, shape: tuple[int, ...]) -> float:
     return edges * size * ratio**0.5 * overlap * right.solidity * left.solidity
 
 
-def _doubt(right: _Region, left: _Region, score: float, level: Grey) -> str | None:
+def _doubt(right: _Region, left: _Region, score: float, level: Plane) -> str | None:
     """Why the best pair is no pair of lungs, if it is none."""
     height = level.shape[0]
     first, last = max(right.top, left.top), min(right.bottom, left.bottom)
@@ -305,20 +269,17 @@ def _doubt(right: _Region, left: _Region, score: float, level: Grey) -> str | No
     return None
 
 
-def _to_edges(level: Grey, right: Mask, left: Mask) -> tuple[Mask, Mask]:
+def _to_edges(level: Plane, right: Mask, left: Mask) -> tuple[Mask, Mask]:
     """Both outlines at the steepest edges between the core of the regions and what is far from them."""
-    from scipy.ndimage import distance_transform_edt, gaussian_gradient_magnitude
-    from skimage.segmentation import watershed
-
     level = np.pad(level, 1, mode="edge")
     right, left = np.pad(right, 1, mode="edge"), np.pad(left, 1, mode="edge")
     reach = 0.055 * max(level.shape)
-    markers = np.where(distance_transform_edt(~(right | left)) > reach, 3, 0).astype(np.int32)
+    markers = np.where(ndimage.distance_transform_edt(~(right | left)) > reach, 3, 0).astype(np.int32)
     markers[[0, -1]] = markers[:, [0, -1]] = 3  # a narrow film has nothing that is far away
     for number, mask in ((1, right), (2, left)):
-        depth = distance_transform_edt(mask)
+        depth = ndimage.distance_transform_edt(mask)
         markers[depth > min(5.0, 0.5 * depth.max())] = number
-    basins = watershed(gaussian_gradient_magnitude(level, 1.2), markers)
+    basins = watershed(ndimage.gaussian_gradient_magnitude(level, 1.2), markers)
     basins = basins[1:-1, 1:-1]
     return _smooth(basins == 1), _smooth(basins == 2)
 
@@ -339,19 +300,12 @@ def _have_a_heart_between(right: Mask, left: Mask) -> bool:
 
 def _smooth(mask: Mask) -> Mask:
     """One piece without holes, with a smooth outline."""
-    from scipy.ndimage import binary_fill_holes, gaussian_filter, label
-
-    smooth = gaussian_filter(mask.astype(np.float32), 2.0) > 0.42
-    labels, count = label(smooth)
-    if count > 1:
-        smooth = labels == 1 + np.argmax(np.bincount(labels.ravel())[1:])
-    filled: Mask = binary_fill_holes(smooth)
+    smooth = ndimage.gaussian_filter(mask.astype(np.float32), 2.0) > 0.42
+    filled: Mask = ndimage.binary_fill_holes(largest_piece(smooth))
     return filled
 
 
 def _enlarge(mask: Mask, box: Box, small: tuple[int, ...], full: tuple[int, ...]) -> Mask:
-    from skimage.transform import resize
-
     whole = np.zeros(small, dtype=np.float32)
     whole[box] = mask
     enlarged: Mask = resize(whole, full, order=1, anti_aliasing=False) > 0.5

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from data.base.atomic import whole
 from data.base.errors import DataError
-from data.config import Finding, SynthesisConfig
+from data.config import EmbeddedConfig
+from data.findings import Finding
 from data.simulation.pairs import Pairs
 from data.simulation.volumes.ct import ct_digest, find_ct
 
@@ -36,7 +37,7 @@ _UNREADABLE = (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error, 
 log = logging.getLogger(__name__)
 
 
-def resolve_volume(config: SynthesisConfig) -> Path | None:
+def resolve_volume(config: EmbeddedConfig) -> Path | None:
     """Folder of the CT to project, or None for the phantom.
 
     Raises:
@@ -55,7 +56,7 @@ def resolve_volume(config: SynthesisConfig) -> Path | None:
     return folder
 
 
-def cache_folder(config: SynthesisConfig, image_size: int, cache_dir: Path, ct: Path | None) -> Path:
+def cache_folder(config: EmbeddedConfig, image_size: int, cache_dir: Path, ct: Path | None) -> Path:
     """Where patients rendered with these settings lie."""
     settings = {name: value for name, value in asdict(config).items() if name not in _COUNTS}
     settings |= {

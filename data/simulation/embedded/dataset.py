@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from data.base.errors import DataError
 from data.batch import ImageSample, PairSample
-from data.config import FINDINGS, Change, DataConfig
+from data.config import Change, DataConfig
+from data.findings import FINDINGS
 from data.simulation.embedded.cache import StoredPairs, Time, cache_folder
 from data.simulation.embedded.render import render_splits
 from data.simulation.volumes.ct import find_ct

@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from data.base.processes import available_cores, in_processes, one_thread
-from data.config import SPLITS, SynthesisConfig
+from data.config import SPLITS, EmbeddedConfig
 from data.simulation.embedded.cache import (
     StoredPairs,
     cache_folder,
@@ -16,14 +16,14 @@ from data.simulation.embedded.cache import (
     resolve_volume,
     write_patient,
 )
-from data.simulation.pairs import render_patient
+from data.simulation.embedded.patients import render_patient
 from data.simulation.volumes.anatomy import Anatomy
 from data.simulation.volumes.ct import load_ct
 from data.simulation.volumes.phantom import make_phantom
 
 
 def render_splits(
-    config: SynthesisConfig,
+    config: EmbeddedConfig,
     image_size: int,
     cache_dir: Path,
     splits: Sequence[str] = SPLITS,
@@ -75,7 +75,7 @@ def render_splits(
 
 @one_thread()
 def _render_patient(
-    config: SynthesisConfig, image_size: int, folder: Path, ct: Path | None, patient: tuple[str, int]
+    config: EmbeddedConfig, image_size: int, folder: Path, ct: Path | None, patient: tuple[str, int]
 ) -> StoredPairs:
     pairs = StoredPairs.encode(render_patient(_load_thorax(ct, image_size), config, image_size, *patient))
     write_patient(patient_file(folder, *patient), pairs)

@@ -1,15 +1,16 @@
 """Trachea, lungs and lobes of a CT without a label map, from their air and their place."""
 
-from __future__ import annotations
-
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import watershed
 
 from data.base.errors import DataError
-from data.simulation.volumes.anatomy import Mask, Side, Volume, bounding_box
-from data.simulation.volumes.scan import LUNG_HU
+from data.findings import LOBES
+from data.simulation.volumes.anatomy import LUNG_HU, Lungs, Mask, Volume, bounding_box
 
 _AIR_HU = -700.0
 _LUMEN_HU = -880.0
@@ -39,15 +40,14 @@ class Airway:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lungs:
-    """Both lungs, their vessels included, the main bronchi not."""
+class _Piece:
+    """A piece of air in an axial slice."""
 
-    right: Mask
-    left: Mask
-
-    def of(self, side: Side) -> Mask:
-        """One of the two."""
-        return self.right if side == "right" else self.left
+    level: int
+    columns: slice
+    rows: slice
+    mask: NDArray[np.bool_]
+    centre: tuple[float, float]
 
 
 def find_airway(hu: Volume, body: Mask, spacing: float) -> Airway:
@@ -69,7 +69,7 @@ def find_airway(hu: Volume, body: Mask, spacing: float) -> Airway:
         mask[piece.columns, piece.rows, piece.level] |= piece.mask
     carina = _follow_down(hu, chain, mask, spacing)
     mask |= _main_bronchi(hu, mask, carina, spacing)
-    return Airway(mask=_dilate(mask, 1) & (hu < LUNG_HU), carina=carina)
+    return Airway(mask=ndimage.binary_dilation(mask) & (hu < LUNG_HU), carina=carina)
 
 
 def _follow_down(hu: Volume, chain: list[_Piece], mask: Mask, spacing: float) -> NDArray[np.float32]:
@@ -77,8 +77,6 @@ def _follow_down(hu: Volume, chain: list[_Piece], mask: Mask, spacing: float) ->
 
     What lies on the way is added to the mask, what the chain holds below it is removed.
     """
-    from scipy import ndimage
-
     middle = chain[len(chain) // 2]
     usual = float(np.median([piece.mask.shape[0] for piece in chain[len(chain) // 2 :]]))
     reach, level = round(_AROUND_MM / spacing), middle.level
@@ -86,9 +84,8 @@ def _follow_down(hu: Volume, chain: list[_Piece], mask: Mask, spacing: float) ->
     while level > 0:
         x, y = np.round(np.argwhere(current).mean(axis=0)).astype(int)
         window = (slice(max(0, x - reach), x + reach + 1), slice(max(0, y - reach), y + reach + 1))
-        pieces, _ = ndimage.label(hu[(*window, level - 1)] < _AIR_HU)
-        joined = np.unique(pieces[ndimage.binary_dilation(current[window])])
-        below = np.isin(pieces, joined[joined > 0])
+        air = hu[(*window, level - 1)] < _AIR_HU
+        below = _pieces_at(air, ndimage.binary_dilation(current[window]))
         columns = np.flatnonzero(below.any(axis=1))
         if columns.size == 0 or np.ptp(columns) + 1 > _DIVIDING * usual:
             break
@@ -100,17 +97,6 @@ def _follow_down(hu: Volume, chain: list[_Piece], mask: Mask, spacing: float) ->
     return np.array([*np.argwhere(current).mean(axis=0) * spacing, level * spacing], dtype=np.float32)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Piece:
-    """A piece of air in an axial slice."""
-
-    level: int
-    columns: slice
-    rows: slice
-    mask: NDArray[np.bool_]
-    centre: tuple[float, float]
-
-
 def _longest_chain(hu: Volume, body: Mask, spacing: float) -> list[_Piece]:
     """Pieces of the trachea from the carina upwards."""
     best: list[_Piece] = []
@@ -118,7 +104,7 @@ def _longest_chain(hu: Volume, body: Mask, spacing: float) -> list[_Piece]:
     for level in range(hu.shape[2]):
         grown: list[list[_Piece]] = []
         for piece in _round_air(hu[..., level], body[..., level], level, spacing):
-            before = [chain for chain in open_chains if _apart(chain[-1], piece) < 8.0]
+            before = [chain for chain in open_chains if math.dist(chain[-1].centre, piece.centre) < 8.0]
             grown.append([*max(before, key=len, default=[]), piece])
         open_chains = grown  # a gap ends a chain: below the carina one bronchus would carry it on
         best = max([best, *grown], key=len)
@@ -126,8 +112,6 @@ def _longest_chain(hu: Volume, body: Mask, spacing: float) -> list[_Piece]:
 
 
 def _round_air(hu: Volume, body: Mask, level: int, spacing: float) -> list[_Piece]:
-    from scipy import ndimage
-
     columns = np.flatnonzero(body.any(axis=1))
     if columns.size == 0:
         return []
@@ -147,34 +131,35 @@ def _round_air(hu: Volume, body: Mask, level: int, spacing: float) -> list[_Piec
     return found
 
 
-def _apart(one: _Piece, other: _Piece) -> float:
-    return float(np.hypot(one.centre[0] - other.centre[0], one.centre[1] - other.centre[1]))
-
-
 def _main_bronchi(hu: Volume, trachea: Mask, carina: NDArray[np.float32], spacing: float) -> Mask:
     """Air that goes on from the carina, a little down and to both sides; lung is never as dark."""
-    from scipy import ndimage
-
     across, down = (round(reach / spacing) for reach in _BRONCHUS_MM)
     x, y, z = np.round(carina / spacing).astype(int)
     box = tuple(
         slice(max(0, low), high)
         for low, high in ((x - across, x + across), (y - across, y + across), (z - down, z + 3))
     )
-    lumen, _ = ndimage.label((hu[box] < _LUMEN_HU) | trachea[box])
-    joined = np.unique(lumen[trachea[box]])
     bronchi = np.zeros_like(trachea)
-    bronchi[box] = np.isin(lumen, joined[joined > 0])
+    bronchi[box] = _pieces_at((hu[box] < _LUMEN_HU) | trachea[box], trachea[box])
     return bronchi
 
 
+def _pieces_at(air: Mask, seed: Mask) -> Mask:
+    """The connected pieces of air that have a part of the seed in them."""
+    pieces, _ = ndimage.label(air)
+    joined = np.unique(pieces[seed])
+    return np.isin(pieces, joined[joined > 0])
+
+
 def find_lungs(hu: Volume, body: Mask, airway: Airway, spacing: float) -> Lungs:
-    """The two large pieces of air beside the trachea that reach above the carina, with what they enclose.
+    """The two large pieces of air beside the trachea that reach above the carina.
+
+    What they enclose belongs to them, vessels too; the main bronchi do not.
 
     Raises:
         DataError: if there are not two of a plausible size, one on each side.
     """
-    air = body & (hu < LUNG_HU) & ~_dilate(airway.mask, 1)
+    air = body & (hu < LUNG_HU) & ~ndimage.binary_dilation(airway.mask)
     right, left = _two_sides(air, airway, spacing)
     closed = {}
     for name, lung in (("right", right), ("left", left)):
@@ -183,7 +168,7 @@ def find_lungs(hu: Volume, body: Mask, airway: Airway, spacing: float) -> Lungs:
         closed[name][box] = _close(lung[box], _CLOSING_MM / spacing) & body[box] & ~airway.mask[box]
     lungs = Lungs(right=closed["right"] & ~left, left=closed["left"] & ~closed["right"] | left)
     require_plausible(lungs, spacing)
-    height = bounding_box(lungs.right | lungs.left)[2]
+    height = bounding_box(lungs.both)[2]
     share = (airway.carina[2] / spacing - height.start) / (height.stop - height.start)
     if not _CARINA_HEIGHT[0] < share < _CARINA_HEIGHT[1]:
         raise DataError("the trachea does not end between the lungs; it was not found")
@@ -192,8 +177,6 @@ def find_lungs(hu: Volume, body: Mask, airway: Airway, spacing: float) -> Lungs:
 
 def _two_sides(air: Mask, airway: Airway, spacing: float) -> tuple[Mask, Mask]:
     """Air of the right and of the left lung; where the two touch, the border lies at their narrowest."""
-    from skimage.segmentation import watershed
-
     litre = 1e6 / spacing**3
     for margin in np.arange(0.0, 20.0, 2.0):
         core = air if margin == 0 else _depth(air) * spacing > margin
@@ -209,8 +192,6 @@ def _two_sides(air: Mask, airway: Airway, spacing: float) -> tuple[Mask, Mask]:
 
 def _lung_pieces(air: Mask, airway: Airway, least: float, spacing: float) -> NDArray[np.uint8] | None:
     """1 where the right lung is and 2 where the left is; None unless both are there and apart."""
-    from scipy import ndimage
-
     pieces, count = ndimage.label(air)
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)
     sizes[0] = 0
@@ -255,8 +236,7 @@ def split_lobes(lungs: Lungs) -> dict[str, Mask]:
     a consolidation looks right, the lobe of a voxel near a fissure may not be.
     """
     lobes = {}
-    sides: tuple[Side, ...] = ("left", "right")
-    for side in sides:
+    for side in LOBES:
         lung = lungs.of(side)
         box = bounding_box(lung)
         inside = lung[box]
@@ -273,28 +253,18 @@ def split_lobes(lungs: Lungs) -> dict[str, Mask]:
 
 def _depth(mask: Mask) -> Volume:
     """Distance in voxels to the nearest voxel outside; 0 outside."""
-    from scipy.ndimage import distance_transform_edt
-
     depth = np.zeros(mask.shape, dtype=np.float32)
     if mask.any():
         box = bounding_box(mask, margin=1)
-        depth[box] = distance_transform_edt(mask[box])
+        depth[box] = ndimage.distance_transform_edt(mask[box])
     return depth
-
-
-def _dilate(mask: Mask, voxels: int) -> Mask:
-    from scipy.ndimage import binary_dilation
-
-    return binary_dilation(mask, iterations=voxels)
 
 
 def _close(mask: Mask, radius: float) -> Mask:
     """Morphological closing by a ball, holes filled."""
-    from scipy.ndimage import binary_fill_holes, distance_transform_edt
-
     margin = int(radius) + 2
     padded = np.pad(mask, margin)
-    near = distance_transform_edt(~padded) <= radius
-    closed = distance_transform_edt(near) > radius
+    near = ndimage.distance_transform_edt(~padded) <= radius
+    closed = ndimage.distance_transform_edt(near) > radius
     inner = tuple(slice(margin, -margin) for _ in range(3))
-    return np.asarray(binary_fill_holes(closed[inner] | mask))
+    return np.asarray(ndimage.binary_fill_holes(closed[inner] | mask))

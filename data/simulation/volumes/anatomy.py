@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from data.base.errors import DataError
+from data.findings import LOBES, LUNGS, Side
 
 Volume = NDArray[np.float32]
+Point = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Side = Literal["left", "right"]
 Box = tuple[slice, slice, slice]
 
-MU_WATER = 0.0192
-"""Linear attenuation of water at 70 keV, the effective energy of a chest film, in 1/mm."""
-MU_FLUID = 1.02 * MU_WATER
-"""Blood, exudate and effusion differ from each other by less than a radiograph shows, in 1/mm."""
+LUNG_HU = -400.0
+"""Lung is darker than this, everything around it brighter."""
 
-LOBES: Mapping[Side, tuple[str, ...]] = {
-    "left": ("lung_upper_lobe_left", "lung_lower_lobe_left"),
-    "right": ("lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right"),
-}
-LUNGS: tuple[str, ...] = (*LOBES["left"], *LOBES["right"])
-STRUCTURES: tuple[str, ...] = (
-    *LUNGS,
-    "heart",
-    "trachea",
-    "pulmonary_vein",
-    "superior_vena_cava",
-    "brachiocephalic_vein_left",
-    "brachiocephalic_vein_right",
-    "clavicula_left",
-    "clavicula_right",
-)
-"""Structures that findings look up by name. The embedded anatomies have all of them; any other has at least
-the lungs, and is given the findings whose structures it has."""
+
+@dataclass(frozen=True, kw_only=True)
+class Lungs:
+    """Masks of the two lungs, in a volume or as a radiograph shows them."""
+
+    right: Mask
+    left: Mask
+
+    def of(self, side: Side) -> Mask:
+        """One of the two."""
+        return self.right if side == "right" else self.left
+
+    @property
+    def both(self) -> Mask:
+        """Either lung."""
+        return self.right | self.left
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Anatomy:
     """One thorax, axes `[X, Y, Z]` pointing to the patient's left, front and head.
 
-    Positions are in mm along these axes, zero at the centre of voxel (0, 0, 0).
+    It has lungs; findings that need other structures are possible where those are there, too. Positions are
+    in mm along these axes, zero at the centre of voxel (0, 0, 0).
     """
 
     mu: Volume
@@ -61,6 +58,8 @@ class Anatomy:
     """Bounding box of every structure in the grid; looking for one there saves most of the time."""
     spacing: float
     """Side of a voxel in mm."""
+    derived: tuple[str, ...] = ()
+    """Structures that no label map named and that were found in the CT itself."""
 
     def has(self, *structures: str) -> bool:
         """Whether every one of the named structures is there."""
@@ -81,9 +80,9 @@ class Anatomy:
         table[[self.names[name] for name in structures]] = True
         return table[self.labels if box is None else self.labels[box]]
 
-    def lung(self, side: Side) -> Mask:
-        """Voxels of one lung."""
-        return self.mask(*LOBES[side])
+    def lung(self, side: Side, box: Box | None = None) -> Mask:
+        """Voxels of one lung, on the whole grid or within a box of it."""
+        return self.mask(*LOBES[side], box=box)
 
     @cached_property
     def lungs(self) -> Mask:
@@ -97,6 +96,19 @@ class Anatomy:
         step = np.float32(self.spacing)
         return x.astype(np.float32) * step, y.astype(np.float32) * step, z.astype(np.float32) * step
 
+    def axes_in(self, box: Box) -> tuple[Volume, Volume, Volume]:
+        """Positions in mm along each axis inside a box, broadcastable to it."""
+        x, y, z = self.axes
+        return x[box[0]], y[:, box[1]], z[:, :, box[2]]
+
+    def around(self, lowest: ArrayLike, highest: ArrayLike) -> Box:
+        """The part of the grid between two positions in mm, at least one voxel wide."""
+        shape = np.array(self.mu.shape)
+        start = np.clip(np.floor(np.asarray(lowest) / self.spacing), 0, shape - 1).astype(int)
+        stop = np.clip(np.ceil(np.asarray(highest) / self.spacing) + 1, start + 1, shape).astype(int)
+        x, y, z = (slice(int(first), int(last)) for first, last in zip(start, stop, strict=True))
+        return x, y, z
+
     def points(self, mask: Mask, box: Box) -> Volume:
         """Positions `[N, 3]` in mm of the true voxels of a mask that covers a box."""
         index = np.argwhere(mask) + [part.start for part in box]
@@ -107,10 +119,22 @@ class Anatomy:
         box = self.box(*structures)
         return self.points(self.mask(*structures, box=box), box)
 
-    def centre(self, *structures: str) -> NDArray[np.float32]:
+    def centre(self, *structures: str) -> Point:
         """Centroid `[3]` in mm of the named structures."""
-        centroid: NDArray[np.float32] = self.structure_points(*structures).mean(axis=0)
+        centroid: Point = self.structure_points(*structures).mean(axis=0)
         return centroid
+
+    def hilum(self, side: Side) -> Point:
+        """Position `[3]` in mm where the vessels enter a lung: its medial border at the pulmonary veins."""
+        _, y, z = self.centre("pulmonary_vein")
+        box = self.around((0, y - 20, z - 15), (np.inf, y + 20, z + 15))
+        columns = np.flatnonzero(self.lung(side, box).any(axis=(1, 2)))
+        medial = columns[-1] if side == "right" else columns[0]
+        return np.array([medial * self.spacing, y, z], dtype=np.float32)
+
+    def fill(self, box: Box, weight: Volume, new_mu: float) -> Change:
+        """The change when denser material fills a share of each voxel of a box; denser tissue stays."""
+        return crop_change(weight * np.clip(np.float32(new_mu) - self.mu[box], 0, None), corner_of(box))
 
     def with_change(self, change: Change) -> Anatomy:
         """The same thorax with a finding in it."""
@@ -142,20 +166,24 @@ class Change:
         return full
 
 
+def corner_of(box: Box) -> tuple[int, int, int]:
+    """First voxel of a box."""
+    return box[0].start, box[1].start, box[2].start
+
+
 def bounding_box(mask: Mask, margin: int = 0) -> Box:
     """Smallest box around the true voxels, widened by `margin` voxels within the grid.
 
     Raises:
         ValueError: if no voxel is true.
     """
-    slices = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        hits = np.flatnonzero(mask.any(axis=others))
-        if hits.size == 0:
-            raise ValueError("the mask is empty; it has no bounding box")
-        slices.append(slice(max(int(hits[0]) - margin, 0), min(int(hits[-1]) + 1 + margin, mask.shape[axis])))
-    x, y, z = slices
+    from scipy.ndimage import find_objects
+
+    found = find_objects(mask.astype(np.uint8))
+    if not found:
+        raise ValueError("the mask is empty; it has no bounding box")
+    ends = zip(found[0], mask.shape, strict=True)
+    x, y, z = (slice(max(part.start - margin, 0), min(part.stop + margin, size)) for part, size in ends)
     return x, y, z
 
 
@@ -174,15 +202,15 @@ def assemble(
     labels: NDArray[np.uint8],
     names: Mapping[str, int],
     spacing: float,
-    required: Sequence[str] = STRUCTURES,
+    derived: tuple[str, ...] = (),
 ) -> Anatomy:
-    """Check the structures and derive the depth below the chest wall.
+    """Check that there are lungs and derive the depth below the chest wall.
 
     Raises:
-        DataError: if one of the required structures is missing.
+        DataError: if a lobe is missing.
     """
     boxes = structure_boxes(labels, names)
-    missing = [name for name in required if name not in boxes]
+    missing = [name for name in LUNGS if name not in boxes]
     if missing:
         raise DataError(f"the labels lack {', '.join(missing)}; use a label map of the whole chest")
     sides = {side: np.isin(labels, [names[name] for name in lobes]) for side, lobes in LOBES.items()}
@@ -193,6 +221,7 @@ def assemble(
         names=dict(names),
         boxes=boxes,
         spacing=spacing,
+        derived=derived,
     )
 
 

@@ -1,17 +1,14 @@
 """Virtual patients: one thorax under random smooth deformations."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch.nn.functional import grid_sample
 
-from data.simulation.volumes.anatomy import LUNGS, Anatomy, Volume, structure_boxes
-from data.simulation.volumes.smooth import spline_field
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from data.findings import LUNGS
+from data.simulation.shapes import spline_field
+from data.simulation.volumes.anatomy import Anatomy, Volume, structure_boxes
 
 KNOT_MM = 64.0
 """Distance between the knots of the displacement field."""
@@ -44,16 +41,14 @@ def displacement(anatomy: Anatomy, rng: np.random.Generator) -> Volume:
 
 def deform(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
     """One virtual patient: attenuation and labels moved by the same random smooth field."""
-    import torch
-    from torch.nn.functional import grid_sample
-
     grid = torch.from_numpy(_sampling_grid(anatomy, rng)).flip(0).permute(1, 2, 3, 0)[None]
     labels = torch.from_numpy(anatomy.labels)[None, None].float()
     labels = grid_sample(labels, grid, mode="nearest", align_corners=False)[0, 0]
     moved = labels.numpy().astype(np.uint8)
     boxes = structure_boxes(moved, anatomy.names)
     # Border padding: neck and abdomen go on beyond the grid, and the air around the body stays air.
-    mu = grid_sample(_batch(anatomy.mu), grid, padding_mode="border", align_corners=False)[0, 0]
+    mu = torch.from_numpy(anatomy.mu)[None, None]
+    mu = grid_sample(mu, grid, padding_mode="border", align_corners=False)[0, 0]
     patient = replace(
         anatomy,
         mu=mu.numpy(),
@@ -62,7 +57,7 @@ def deform(anatomy: Anatomy, rng: np.random.Generator) -> Anatomy:
         wall_depth=np.zeros(moved.shape, dtype=np.float32),
     )
     chest = patient.box(*(name for name in LUNGS if name in boxes))  # nothing else has a depth
-    depth = _batch(anatomy.wall_depth)
+    depth = torch.from_numpy(anatomy.wall_depth)[None, None]
     depth = grid_sample(depth, grid[0][chest][None], padding_mode="border", align_corners=False)[0, 0]
     patient.wall_depth[chest] = depth.numpy()
     return patient
@@ -81,9 +76,3 @@ def _sampling_grid(anatomy: Anatomy, rng: np.random.Generator) -> Volume:
         part /= np.float32(size)
         part -= 1
     return source
-
-
-def _batch(volume: Volume) -> Tensor:
-    import torch
-
-    return torch.from_numpy(volume)[None, None]

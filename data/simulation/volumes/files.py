@@ -13,8 +13,6 @@ others are added later: folders and files are often named after patients, so no 
 name, number or date within a DICOM file.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import os
@@ -24,14 +22,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
 from data.base.errors import DataError
 from data.files.formats import stem_of, suffix_of
 from data.files.quiet import quiet
-from data.simulation.volumes.anatomy import Volume
-from data.simulation.volumes.scan import LUNG_HU
+from data.simulation.volumes.anatomy import LUNG_HU, Volume
 from data.simulation.volumes.series import find_series, read_series
 from data.simulation.volumes.totalsegmentator import (
     NAMES,
@@ -60,6 +58,8 @@ class Source:
     """Pseudonym of the patient, which `find_volumes` gives."""
     labels: tuple[Path, ...] = ()
     """Label maps: one of all structures, or one for each."""
+    names: Mapping[int, str] | None = None
+    """Structure of every label in the map of all, where that is known; else it is TotalSegmentator's."""
     problem: str | None = None
     """Why it cannot be read, where that shows without reading it."""
 
@@ -111,9 +111,8 @@ def find_volumes(
     sources: list[Source] = []
     others: list[Path] = []
     for folder, files in _walk(root):
-        sources += _of_folder(
-            [file for file in files if suffix_of(file) in _NIFTI], files_directly=folder == root
-        )
+        nifti = [file for file in files if suffix_of(file) in _NIFTI]
+        sources += _of_folder(nifti, files_directly=folder == root)
         others += [file for file in files if suffix_of(file) not in _NIFTI]
     for series in find_series(others, workers=workers, progress=progress):
         sources.append(Source(files=series.files, problem=series.problem))
@@ -164,13 +163,8 @@ def _of_folder(files: Sequence[Path], files_directly: bool) -> list[Source]:
         [volume, *_] = cases or volumes
         return [Source(files=(volume,), labels=_labels_of(volume, files))]
     if files_directly:
-        return [
-            Source(
-                files=(file,),
-                labels=tuple(other for other in files if stem_of(other) == f"{stem_of(file)}_seg"),
-            )
-            for file in volumes
-        ]
+        maps = {stem_of(file): (file,) for file in files}
+        return [Source(files=(file,), labels=maps.get(f"{stem_of(file)}_seg", ())) for file in volumes]
     problem = f"the folder holds {len(volumes)} NIfTI volumes; name the CT of the case ct.nii.gz"
     return [Source(files=tuple(volumes), problem=problem)]
 
@@ -204,7 +198,7 @@ def _read(source: Source) -> Scan:
     image = _load(source.files[0], _CT) if is_nifti else read_series(source.files)
     _require_upright(image)
     with _decoding(_CT):
-        canonical_image = _canonical(image)
+        canonical_image = nibabel.as_closest_canonical(image)
         hu = np.asarray(canonical_image.dataobj, dtype=np.float32)
     hu = np.nan_to_num(hu.reshape(hu.shape[:3]), nan=-1000.0)
     x, y, z = (float(size) for size in np.linalg.norm(canonical_image.affine[:3, :3], axis=0))
@@ -214,7 +208,7 @@ def _read(source: Source) -> Scan:
         raise DataError(f"it measures {' x '.join(f'{mm:.0f}' for mm in extent)} mm; that is no chest")
     if hu.min() > LUNG_HU:
         raise DataError(f"its smallest value is {hu.min():.0f}; store Hounsfield units")
-    labels = _read_labels(source.labels, canonical_image, hu) if source.labels else None
+    labels = _read_labels(source, canonical_image, hu) if source.labels else None
     # Canonical axes point right, front, head; ours point left, so that columns of a film follow x.
     return Scan(hu=hu[::-1], voxel=voxel, labels=None if labels is None else labels[::-1])
 
@@ -231,20 +225,11 @@ def _decoding(what: str) -> Iterator[None]:
 
 
 def _load(path: Path, what: str) -> Any:
-    import nibabel
-
     with _decoding(what):
         image = nibabel.load(path)
     if image.ndim < 3 or any(length != 1 for length in image.shape[3:]):
         raise DataError(f"{what} has the shape {image.shape}; store one volume of three axes")
     return image
-
-
-def _canonical(image: Any) -> Any:
-    """The image with its axes to the patient's right, front and head; turning them reads the voxels."""
-    import nibabel
-
-    return nibabel.as_closest_canonical(image)
 
 
 def _require_upright(image: Any) -> None:
@@ -260,23 +245,23 @@ def _require_upright(image: Any) -> None:
         raise DataError("its axes are turned against the patient's; resample it to a straight grid")
 
 
-def _read_labels(paths: Sequence[Path], ct: Any, hu: Volume) -> NDArray[np.uint8]:
-    several = len(paths) > 1 or canonical(stem_of(paths[0])) is not None
-    if not several:
-        return _multilabel(paths[0], ct, hu)
+def _read_labels(source: Source, ct: Any, hu: Volume) -> NDArray[np.uint8]:
+    first, *others = source.labels
+    if not others and canonical(stem_of(first)) is None:
+        return _multilabel(first, source.names, ct, hu)
     labels = np.zeros(hu.shape, dtype=np.uint8)
-    for path in paths:
+    for path in source.labels:
         if (name := canonical(stem_of(path))) is not None:
             labels[_labels_on_grid(path, ct, f"its label map {path.name}") > 0] = NAMES[name]
     return labels
 
 
-def _multilabel(path: Path, ct: Any, hu: Volume) -> NDArray[np.uint8]:
+def _multilabel(path: Path, names: Mapping[int, str] | None, ct: Any, hu: Volume) -> NDArray[np.uint8]:
     labels = _labels_on_grid(path, ct, _LABEL_MAP)
     if labels.min() < 0 or labels.max() > np.iinfo(np.uint16).max:
         raise DataError(f"{_LABEL_MAP} holds {labels.min():.0f} to {labels.max():.0f}; those are no labels")
     extensions = _load(path, _LABEL_MAP).header.extensions
-    table: Mapping[int, str] | None = table_in_header([extension.get_content() for extension in extensions])
+    table = names or table_in_header([extension.get_content() for extension in extensions])
     table = table or table_of_attenuation(labels, hu)
     if table is None:
         raise DataError(
@@ -289,7 +274,7 @@ def _multilabel(path: Path, ct: Any, hu: Volume) -> NDArray[np.uint8]:
 def _labels_on_grid(path: Path, ct: Any, what: str) -> NDArray[Any]:
     loaded = _load(path, what)
     with _decoding(what):
-        image = _canonical(loaded)
+        image = nibabel.as_closest_canonical(loaded)
         labels: NDArray[Any] = np.asanyarray(image.dataobj)
         finite = bool(np.isfinite(labels).all())
     if image.shape[:3] != ct.shape[:3] or not np.allclose(image.affine, ct.affine, atol=0.5):

@@ -4,15 +4,18 @@ Soft tissue without contrast agent shows no borders inside the mediastinum. Thes
 structure usually lies; they are checked for plausibility, and whoever needs millimetres gives a label map.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from data.simulation.volumes.airways import Airway, Lungs
-from data.simulation.volumes.anatomy import Mask, Side, Volume, between_lungs, bounding_box
+from data.findings import Side
+from data.simulation.shapes import largest_piece
+from data.simulation.volumes.airways import Airway
+from data.simulation.volumes.anatomy import Box, Lungs, Mask, Volume, between_lungs, bounding_box
 
 _SOFT_HU = 0.0
 _BONE_HU = 180.0
@@ -49,11 +52,15 @@ class Chest:
     airway: Airway
     spacing: float
 
+    @cached_property
+    def box(self) -> Box:
+        """Smallest box that holds both lungs."""
+        return bounding_box(self.lungs.both)
+
     @property
     def size_mm(self) -> NDArray[np.float64]:
         """Extent of both lungs together along each axis."""
-        box = bounding_box(self.lungs.right | self.lungs.left)
-        return np.array([part.stop - part.start for part in box]) * self.spacing
+        return np.array([part.stop - part.start for part in self.box]) * self.spacing
 
     def at(self, offset: tuple[float, float, float]) -> NDArray[np.float64]:
         """Position in mm of an offset from the carina, scaled to this chest."""
@@ -66,34 +73,56 @@ class Chest:
         x, y, z = (axis - at for axis, at in zip(axes, self.airway.carina, strict=True))
         return x, y, z
 
+    @cached_property
+    def core(self) -> Mask:
+        """Soft tissue between the lungs, in front of the spine and behind the sternum's inner third."""
+        inside = between_lungs(self.lungs.right, self.lungs.left) & self.body & ~self.airway.mask
+        _, y, _ = self.grid()
+        return inside & (y > _SPINE_MM)
 
-def between(chest: Chest) -> Mask:
-    """Soft tissue between the lungs, in front of the spine and behind the sternum's inner third."""
-    inside = between_lungs(chest.lungs.right, chest.lungs.left) & chest.body & ~chest.airway.mask
-    _, y, _ = chest.grid()
-    return inside & (y > _SPINE_MM)
+    @property
+    def front(self) -> float:
+        """Distance in mm from the carina to the front of the lungs."""
+        return self.box[1].stop * self.spacing - float(self.airway.carina[1])
+
+    def millilitres(self, mask: Mask) -> float:
+        """Volume of a mask."""
+        return float(mask.sum()) * self.spacing**3 / 1000
+
+    @cached_property
+    def bones(self) -> Mask:
+        """Dense tissue outside the lungs and the mediastinum, and of the mediastinum the sternum.
+
+        Dense vessels elsewhere, as under the clavicle where contrast agent was injected, count as bone.
+        """
+        dense = ndimage.binary_closing(self.hu > _BONE_HU, iterations=max(1, round(4 / self.spacing)))
+        dense &= (self.hu > _MARROW_HU) & self.body & ~self.lungs.both
+        x, y, z = self.grid()
+        # Heart and upper abdomen below the lungs' rows: nothing there is bone either.
+        central = (np.abs(x) < _CENTRAL_MM) & (y > _SPINE_MM) & (y < _STERNUM * self.front) & (z < 0)
+        core = self.core | central
+        pieces, count = ndimage.label(dense & core)
+        every = np.arange(1, count + 1)
+        depth = ndimage.mean(np.broadcast_to(y, dense.shape), pieces, every) if count else np.empty(0)
+        sternum = np.isin(pieces, 1 + np.flatnonzero(np.asarray(depth) > _STERNUM * self.front))
+        return (dense & ~core) | sternum
 
 
-def heart_region(chest: Chest, core: Mask) -> Mask | None:
+def heart_region(chest: Chest) -> dict[str, Mask]:
     """Soft tissue between the lungs from the carina to below the dome of the right diaphragm.
 
-    None where its volume is not that of a heart.
+    Empty where its volume is not that of a heart.
     """
-    from scipy.ndimage import binary_opening, gaussian_filter, label
-
     x, y, z = chest.grid()
     dome = _dome(chest) - chest.airway.carina[2]
     # Below the dome the liver takes the right and the spine's side, above the atria the great vessels do.
     below, above = np.clip(dome - z, 0, None), np.clip(z + 45.0, 0, None)
-    region = core & (gaussian_filter(chest.hu, 1.0) > _SOFT_HU)
+    region = chest.core & (ndimage.gaussian_filter(chest.hu, 1.0) > _SOFT_HU)
     region &= (z < 0) & (z > dome - _HEART_BELOW_DOME_MM)
     region &= (y > -16.0 + 0.9 * below) & (x > -34.0 + 1.4 * below + 1.3 * above)
-    region = binary_opening(region, iterations=max(1, round(5 / chest.spacing)))
-    pieces, count = label(region)
-    if count == 0:
-        return None
-    heart = pieces == np.bincount(pieces.ravel())[1:].argmax() + 1
-    return heart if _HEART_ML[0] <= _millilitres(heart, chest) <= _HEART_ML[1] else None
+    region = ndimage.binary_opening(region, iterations=max(1, round(5 / chest.spacing)))
+    heart = largest_piece(region)
+    return {"heart": heart} if _HEART_ML[0] <= chest.millilitres(heart) <= _HEART_ML[1] else {}
 
 
 def _dome(chest: Chest) -> float:
@@ -103,13 +132,13 @@ def _dome(chest: Chest) -> float:
     return float(np.quantile(lowest, 0.9)) * chest.spacing
 
 
-def hilar_region(chest: Chest, core: Mask) -> Mask | None:
+def hilar_region(chest: Chest) -> dict[str, Mask]:
     """Where the pulmonary veins enter the heart: soft tissue between the hila, below the carina."""
     x, y, z = chest.grid()
     across, deep, high = _HILUM_MM
-    region = core & (np.abs(x) < across) & (np.abs(y + 2.0) < deep)
+    region = chest.core & (np.abs(x) < across) & (np.abs(y + 2.0) < deep)
     region &= np.abs(z + _HILUM_BELOW_CARINA_MM * chest.size_mm[2] / _REFERENCE_MM[2]) < high
-    return region if region.any() else None
+    return {"pulmonary_vein": region} if region.any() else {}
 
 
 def great_veins(chest: Chest) -> dict[str, Mask]:
@@ -120,7 +149,7 @@ def great_veins(chest: Chest) -> dict[str, Mask]:
     veins = {"superior_vena_cava": _tube(chest, _CAVA_MM, _CAVA_RADIUS_MM)}
     for side, course in _VEINS_MM.items():
         veins[f"brachiocephalic_vein_{side}"] = _tube(chest, course, _VEIN_RADIUS_MM)
-    solid = chest.body & ~chest.lungs.right & ~chest.lungs.left & ~chest.airway.mask
+    solid = chest.body & ~chest.lungs.both & ~chest.airway.mask
     for name, vein in veins.items():
         if not vein.any() or (vein & solid).sum() < _SOFT_SHARE * vein.sum():
             return {}
@@ -129,8 +158,6 @@ def great_veins(chest: Chest) -> dict[str, Mask]:
 
 
 def _tube(chest: Chest, course: tuple[tuple[float, float, float], ...], radius: float) -> Mask:
-    from scipy.ndimage import distance_transform_edt
-
     points = np.array([chest.at(offset) for offset in course])
     steps = np.linspace(0, len(points) - 1, 60)
     path = np.stack([np.interp(steps, np.arange(len(points)), axis) for axis in points.T], axis=1)
@@ -142,43 +169,18 @@ def _tube(chest: Chest, course: tuple[tuple[float, float, float], ...], radius: 
         return ~away
     box = bounding_box(~away, margin=int(radius / chest.spacing) + 2)
     tube = np.zeros_like(away)
-    tube[box] = distance_transform_edt(away[box]) * chest.spacing <= radius
+    tube[box] = ndimage.distance_transform_edt(away[box]) * chest.spacing <= radius
     return tube
 
 
-def bone_region(chest: Chest, core: Mask) -> Mask:
-    """Dense tissue outside the lungs and the mediastinum, and of the mediastinum the sternum.
-
-    Dense vessels elsewhere, as under the clavicle where contrast agent was injected, count as bone.
-    """
-    from scipy.ndimage import binary_closing, label, mean
-
-    dense = binary_closing(chest.hu > _BONE_HU, iterations=max(1, round(4 / chest.spacing)))
-    dense &= (chest.hu > _MARROW_HU) & chest.body & ~chest.lungs.right & ~chest.lungs.left
-    x, y, z = chest.grid()
-    front = _front(chest)
-    # Heart and upper abdomen below the lungs' rows: nothing there is bone either.
-    core = core | ((np.abs(x) < _CENTRAL_MM) & (y > _SPINE_MM) & (y < _STERNUM * front) & (z < 0))
-    pieces, count = label(dense & core)
-    depth = mean(np.broadcast_to(y, dense.shape), pieces, np.arange(1, count + 1)) if count else np.empty(0)
-    sternum = np.isin(pieces, 1 + np.flatnonzero(np.asarray(depth) > _STERNUM * front))
-    return (dense & ~core) | sternum
-
-
-def _front(chest: Chest) -> float:
-    """Distance in mm from the carina to the front of the lungs."""
-    box = bounding_box(chest.lungs.right | chest.lungs.left)
-    return box[1].stop * chest.spacing - float(chest.airway.carina[1])
-
-
-def clavicles(chest: Chest, bones: Mask) -> dict[str, Mask]:
+def clavicles(chest: Chest) -> dict[str, Mask]:
     """The uppermost bone in front of the apices on each side.
 
     Empty unless both have a plausible and similar volume.
     """
     x, y, z = chest.grid()
-    top = bounding_box(chest.lungs.right | chest.lungs.left)[2].stop * chest.spacing - chest.airway.carina[2]
-    front = bones & (z > top - 32.0) & (z < top + 35.0) & (y > 0.0) & (np.abs(x) < 90.0)
+    top = chest.box[2].stop * chest.spacing - chest.airway.carina[2]
+    front = chest.bones & (z > top - 32.0) & (z < top + 35.0) & (y > 0.0) & (np.abs(x) < 90.0)
     found = {}
     for side, sign in (("left", 1), ("right", -1)):
         part = front & (sign * x > 12.0)
@@ -187,11 +189,16 @@ def clavicles(chest: Chest, bones: Mask) -> dict[str, Mask]:
         level = np.arange(part.shape[2])[None, :] * chest.spacing
         slab = level > highest[:, None] * chest.spacing - 16.0
         found[f"clavicula_{side}"] = part & slab[:, None, :]
-    volumes = [_millilitres(bone, chest) for bone in found.values()]
+    volumes = [chest.millilitres(bone) for bone in found.values()]
     low, high = _CLAVICLE_ML
     plausible = all(low <= volume <= high for volume in volumes) and max(volumes) < 3 * min(volumes)
     return found if plausible else {}
 
 
-def _millilitres(mask: Mask, chest: Chest) -> float:
-    return float(mask.sum()) * chest.spacing**3 / 1000
+FINDERS: Mapping[tuple[str, ...], Callable[[Chest], dict[str, Mask]]] = {
+    ("superior_vena_cava", "brachiocephalic_vein_left", "brachiocephalic_vein_right"): great_veins,
+    ("pulmonary_vein",): hilar_region,
+    ("heart",): heart_region,
+    ("clavicula_left", "clavicula_right"): clavicles,
+}
+"""What finds the structures that belong together; a finder gives all of them or none."""

@@ -1,14 +1,13 @@
 """A procedural thorax: what the data set is projected from where the chest CT is not installed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from data.simulation.findings.volume.shapes import smooth_path, tube
-from data.simulation.volumes.anatomy import LOBES, MU_FLUID, MU_WATER, Anatomy, Mask, Side, Volume, assemble
+from data.findings import LOBES, MU_FLUID, MU_WATER, Side
+from data.simulation.volumes.anatomy import Anatomy, Mask, Volume, assemble
+from data.simulation.volumes.shapes import tube
 
 _MU_LUNG = 0.17 * MU_WATER
 _MU_SOFT = 0.97 * MU_WATER
@@ -77,7 +76,7 @@ class _Phantom:
         name: str | None = None,
         only: Mask | None = None,
     ) -> None:
-        weight, box = tube(self.grid, smooth_path(points, self.grid.spacing / 2), radius)
+        weight, box = tube(self.grid, points, radius)
         if only is not None:
             weight = weight * only[box]
         self.grid.mu[box] += weight * (np.float32(mu) - self.grid.mu[box])
@@ -110,10 +109,8 @@ class _Phantom:
         x, y, z = self.grid.axes
         width = self.taper(z)
         centre = _MIDLINE + _SIGN[side] * (38 + 28 * width)
-        across, along = (
-            (x - centre) / np.maximum(62 * width, 1e-3),
-            (y - _MIDDLE) / np.maximum(84 * width, 1e-3),
-        )
+        across = (x - centre) / np.maximum(62 * width, 1e-3)
+        along = (y - _MIDDLE) / np.maximum(84 * width, 1e-3)
         radius = np.abs(across) ** 2.3 + np.abs(along) ** 2.3
         dome = (140 if side == "right" else 130) - (140 - _BASE) * np.clip(radius, 0, 1) ** 1.4
         lung = (radius < 1) & (z < _APEX) & (z > dome)
@@ -197,17 +194,15 @@ class _Phantom:
         lung = self.grid.lung(side)
         points = np.argwhere(lung).astype(np.float32) * np.float32(self.grid.spacing)
         root = np.array([_MIDLINE + _SIGN[side] * 40, 108.0, 192.0])
-        for _ in range(14):
-            main = root + 0.55 * (self.draw(points) - root)
-            self.paint_tube([root, main], 3.2, MU_FLUID, only=lung)
-            for _ in range(4):
-                branch = main + 0.5 * (self.draw(points) - main)
-                self.paint_tube([main, branch], 1.8, MU_FLUID, only=lung)
-                for _ in range(3):
-                    self.paint_tube(
-                        [branch, branch + 0.35 * (self.draw(points) - branch)], 1.0, MU_FLUID, only=lung
-                    )
+        self.paint_branches(root, points, lung, ((14, 0.55, 3.2), (4, 0.5, 1.8), (3, 0.35, 1.0)))
 
-    def draw(self, points: Volume) -> Volume:
-        point: Volume = points[self.rng.integers(len(points))]
-        return point
+    def paint_branches(
+        self, start: Volume, points: Volume, lung: Mask, generations: Sequence[tuple[int, float, float]]
+    ) -> None:
+        """Branches towards random points of a lung: how many, how far of the way, and their radius."""
+        (count, share, radius), *finer = generations
+        for _ in range(count):
+            end = start + share * (points[self.rng.integers(len(points))] - start)
+            self.paint_tube([start, end], radius, MU_FLUID, only=lung)
+            if finer:
+                self.paint_branches(end, points, lung, finer)

@@ -1,34 +1,16 @@
 """The structures that findings need, in a CT whose label map lacks them or that has none."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.base.errors import DataError
-from data.simulation.volumes.airways import (
-    Airway,
-    Lungs,
-    find_airway,
-    find_lungs,
-    require_plausible,
-    split_lobes,
-)
-from data.simulation.volumes.anatomy import LOBES, LUNGS, Mask, Side, Volume
-from data.simulation.volumes.mediastinum import (
-    Chest,
-    between,
-    bone_region,
-    clavicles,
-    great_veins,
-    heart_region,
-    hilar_region,
-)
-from data.simulation.volumes.scan import LUNG_HU, bone_mask
-from data.simulation.volumes.totalsegmentator import NAMES
+from data.findings import LOBES, LUNGS, Side
+from data.simulation.volumes.airways import find_airway, find_lungs, require_plausible, split_lobes
+from data.simulation.volumes.anatomy import LUNG_HU, Lungs, Mask, Volume
+from data.simulation.volumes.mediastinum import FINDERS, Chest
+from data.simulation.volumes.totalsegmentator import NAMES, bone_mask
 
 _FEW_BONES = 0.3
 
@@ -62,18 +44,22 @@ def segment(hu: Volume, body: Mask, spacing: float, labels: NDArray[np.uint8] | 
     labels = np.zeros(hu.shape, dtype=np.uint8) if labels is None else labels.copy()
     found = _Found(labels)
     lungs_known = all(found.has(name) for name in LUNGS)
-    airway = _airway(hu, body, spacing, optional=lungs_known)
-    if lungs_known:
+    airway = None
+    try:
+        airway = find_airway(hu, body, spacing)
+    except DataError:
+        if not lungs_known:
+            raise
+    if airway is None or lungs_known:
         lungs = _known_lungs(hu, labels, spacing)
     else:
-        assert airway is not None
         lungs = find_lungs(hu, body, airway, spacing)
         found.forget(LUNGS)
         for name, lobe in split_lobes(lungs).items():
             found.add(name, lobe)
-    bones = bone_mask(labels, NAMES)
+    bones = bone_mask(labels)
     if airway is not None:
-        found.add("trachea", airway.mask & ~lungs.right & ~lungs.left)
+        found.add("trachea", airway.mask & ~lungs.both)
         chest = Chest(hu=hu, body=body, lungs=lungs, airway=airway, spacing=spacing)
         bones = _find_rest(chest, found, bones)
     return Segmentation(labels=labels, bones=bones, derived=tuple(found.derived))
@@ -95,21 +81,12 @@ class _Found:
         self.labels[np.isin(self.labels, numbers)] = 0
         self.there -= set(numbers)
 
-    def add(self, name: str, mask: Mask | None) -> None:
-        if mask is None or self.has(name) or not (mask & (self.labels == 0)).any():
+    def add(self, name: str, mask: Mask) -> None:
+        if self.has(name) or not (mask & (self.labels == 0)).any():
             return
         self.labels[mask & (self.labels == 0)] = NAMES[name]
         self.there.add(NAMES[name])
         self.derived.append(name)
-
-
-def _airway(hu: Volume, body: Mask, spacing: float, *, optional: bool) -> Airway | None:
-    try:
-        return find_airway(hu, body, spacing)
-    except DataError:
-        if not optional:
-            raise
-        return None
 
 
 def _known_lungs(hu: Volume, labels: NDArray[np.uint8], spacing: float) -> Lungs:
@@ -137,27 +114,12 @@ def _find_rest(chest: Chest, found: _Found, bones: Mask) -> Mask:
 
     A label map of few bones, such as lungs and heart only, does not say what else is dense.
     """
-    core = between(chest)
-    dense = bone_region(chest, core)
-    if (bones & dense).sum() < _FEW_BONES * dense.sum():
-        bones = bones | dense
-    veins = ("superior_vena_cava", "brachiocephalic_vein_left", "brachiocephalic_vein_right")
-    groups: tuple[tuple[tuple[str, ...], Callable[[], dict[str, Mask]]], ...] = (
-        (veins, lambda: great_veins(chest)),
-        (("pulmonary_vein",), lambda: _one("pulmonary_vein", hilar_region(chest, core))),
-        (("heart",), lambda: _one("heart", heart_region(chest, core))),
-        (("clavicula_left", "clavicula_right"), lambda: clavicles(chest, dense)),
-    )
-    for names, find in groups:
+    if (bones & chest.bones).sum() < _FEW_BONES * chest.bones.sum():
+        bones = bones | chest.bones
+    for names, find in FINDERS.items():
         # A vein drawn beside a labelled one would not meet it: a group comes whole from one source.
-        if not all(found.has(name) for name in names):
-            regions = find()
-            if len(regions) == len(names):
-                found.forget(names)
-                for name, region in regions.items():
-                    found.add(name, region)
+        if not all(found.has(name) for name in names) and (regions := find(chest)):
+            found.forget(names)
+            for name, region in regions.items():
+                found.add(name, region)
     return bones
-
-
-def _one(name: str, mask: Mask | None) -> dict[str, Mask]:
-    return {} if mask is None else {name: mask}

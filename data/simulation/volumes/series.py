@@ -5,13 +5,12 @@ volume, so that no patient can be in two splits. Patients are told apart by thei
 removed, by their study; neither leaves this module.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
@@ -198,8 +197,6 @@ def read_series(files: Sequence[Path]) -> Any:
     Raises:
         DataError: if a slice cannot be decoded.
     """
-    import nibabel
-
     first, last = _decode(files[0]), _decode(files[-1])
     rows, columns = first[1].shape
     hu = np.empty((columns, rows, len(files)), dtype=np.float32)

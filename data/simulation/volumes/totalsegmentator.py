@@ -5,8 +5,6 @@ Radiology: Artificial Intelligence 5(5), 2023 (version 1, 104 structures), and t
 `total` of version 2 in the project's README (117 structures).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
@@ -14,15 +12,11 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from data.simulation.volumes.scan import LUNG_HU
+from data.findings import LUNGS
+from data.simulation.volumes.anatomy import LUNG_HU, Mask
 
-_LOBES = (
-    "lung_upper_lobe_left",
-    "lung_lower_lobe_left",
-    "lung_upper_lobe_right",
-    "lung_middle_lobe_right",
-    "lung_lower_lobe_right",
-)
+BONES = ("rib_", "vertebrae_", "sternum", "costal_cartilages", "clavicula_", "scapula_", "humerus_")
+"""How the names of bony structures begin."""
 _SPINE = (("L", 5), ("T", 12), ("C", 7))
 _VERTEBRAE = tuple(f"vertebrae_{part}{number}" for part, count in _SPINE for number in range(count, 0, -1))
 _RIBS = tuple(f"rib_{side}_{number}" for side in ("left", "right") for number in range(1, 13))
@@ -37,7 +31,7 @@ _VERSION_1 = (
     *("spleen", "kidney_right", "kidney_left", "gallbladder", "liver", "stomach", "aorta"),
     *("inferior_vena_cava", "portal_vein_and_splenic_vein", "pancreas"),
     *_both("adrenal_gland", first="right", second="left"),
-    *_LOBES,
+    *LUNGS,
     *_VERTEBRAE,
     *("esophagus", "trachea", "heart_myocardium", "heart_atrium_left", "heart_ventricle_left"),
     *("heart_atrium_right", "heart_ventricle_right", "pulmonary_artery", "brain"),
@@ -52,7 +46,7 @@ _VERSION_1 = (
 _VERSION_2 = (
     *("spleen", "kidney_right", "kidney_left", "gallbladder", "liver", "stomach", "pancreas"),
     *_both("adrenal_gland", first="right", second="left"),
-    *_LOBES,
+    *LUNGS,
     *("esophagus", "trachea", "thyroid_gland", "small_bowel", "duodenum", "colon", "urinary_bladder"),
     *("prostate", "kidney_cyst_left", "kidney_cyst_right", "sacrum", "vertebrae_S1"),
     *_VERTEBRAE,
@@ -94,6 +88,11 @@ def canonical(name: str) -> str | None:
     return name if name in NAMES else None
 
 
+def bone_mask(labels: NDArray[np.uint8], names: Mapping[str, int] = NAMES) -> Mask:
+    """Voxels labelled as a bone."""
+    return np.isin(labels, [label for name, label in names.items() if name.startswith(BONES)])
+
+
 def translate(labels: NDArray[np.generic], table: Mapping[int, str]) -> NDArray[np.uint8]:
     """Renumber a label map to `NAMES`; unknown labels and structures become 0."""
     lookup = np.zeros(int(max(labels.max(), max(table, default=0))) + 1, dtype=np.uint8)
@@ -111,7 +110,7 @@ def table_of_attenuation(labels: NDArray[np.generic], hu: NDArray[np.float32]) -
     None where neither fits.
     """
     for version in (2, 1):
-        lobes = [label for label, name in TABLES[version].items() if name in _LOBES]
+        lobes = [label for label, name in TABLES[version].items() if name in LUNGS]
         inside = [hu[labels == label] for label in lobes]
         if all(values.size and np.median(values) < LUNG_HU for values in inside):
             return TABLES[version]

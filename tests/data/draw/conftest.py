@@ -8,11 +8,12 @@ import pytest
 from skimage.io import imsave
 from skimage.transform import resize
 
-from data.simulation.film import Pose, expose, frame, project
-from data.simulation.volumes.anatomy import LOBES
+from data.findings import LOBES
+from data.simulation.films import expose
 from data.simulation.volumes.ct import find_ct, load_ct
 from data.simulation.volumes.deform import deform
 from data.simulation.volumes.phantom import make_phantom
+from data.simulation.volumes.projection import Pose, frame, place
 
 SIZE = 160
 
@@ -38,7 +39,7 @@ def _shadow(thorax, camera, names):
     box = thorax.box(*names)
     mask = np.pad(thorax.mask(*names, box=box).astype(np.float32), 1)
     corner = tuple(part.start - 1 for part in box)
-    return project(mask, thorax.spacing, camera, [Pose()], corner)[0].numpy()
+    return place(mask, thorax.spacing, camera, corner).shoot([Pose()])[0]
 
 
 def _frontal(thorax, seed, size=SIZE):
@@ -46,7 +47,7 @@ def _frontal(thorax, seed, size=SIZE):
     patient = deform(thorax, rng)
     camera = frame(patient, size)
     camera = replace(camera, field_mm=camera.field_mm * rng.uniform(1.0, 1.2))
-    image = expose(project(patient.mu, patient.spacing, camera, [Pose()])[0], rng)
+    image = expose(place(patient.mu, patient.spacing, camera).shoot([Pose()])[0], rng)
     air = np.maximum(*(_shadow(patient, camera, LOBES[side]) for side in LOBES))
     seen = (air > 10) & (_shadow(patient, camera, ["heart", "aorta"]) < 25)
     return Film(image, seen & (_shadow(patient, camera, ["liver", "spleen", "stomach"]) < 30))
@@ -58,7 +59,7 @@ def _lateral(thorax, seed):
     turned = np.ascontiguousarray(np.rot90(thorax.mu, axes=(0, 1)))
     x, y = ((length - 1) / 2 * thorax.spacing for length in turned.shape[:2])
     camera = replace(camera, isocentre=(x, y, camera.isocentre[2]))
-    return expose(project(turned, thorax.spacing, camera, [Pose()])[0], rng)
+    return expose(place(turned, thorax.spacing, camera).shoot([Pose()])[0], rng)
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from data.config import FINDINGS as NAMES
-from data.simulation import film as embedded
-from data.simulation.drawing import density
-from data.simulation.drawing.chest import CHEST_WIDTH_MM, MU_LUNG_TO_FLUID, SIDES, Frame, measure
+from data.findings import FINDINGS, MU_LUNG_TO_FLUID, MU_METAL
+from data.simulation import films as physics
+from data.simulation.drawing.chest import CHEST_WIDTH_MM, measure
+from data.simulation.drawing.frame import SIDES, Frame
 from data.simulation.drawing.lungs import find_lungs
-from data.simulation.findings.film import FINDINGS
-from data.simulation.findings.film.devices import DEVICES, MU_METAL
+from data.simulation.findings.film import DRAW
+from data.simulation.findings.film.devices import DEVICES
 from data.simulation.findings.film.pleura import _distance_from_wall
-from data.simulation.findings.film.shapes import chord, course
 
 SEEDS = range(4)
 
@@ -44,18 +43,10 @@ def in_lungs(chest, mm):
     return distance_transform_edt(~lungs) * chest.frame.pixel <= mm
 
 
-def test_every_finding_can_be_drawn():
-    assert tuple(FINDINGS) == NAMES
-
-
-def test_targets_have_the_scale_of_the_embedded_data():
-    assert density.CHANGE_SCALE == embedded.CHANGE_SCALE
-
-
 @pytest.mark.parametrize("name", FINDINGS)
 def test_a_finding_is_finite_visible_and_a_function_of_its_seed(chest, name):
     for seed in SEEDS:
-        added, again = (FINDINGS[name](chest, np.random.default_rng(seed)) for _ in range(2))
+        added, again = (DRAW[name](chest, np.random.default_rng(seed)) for _ in range(2))
         assert added.shape == chest.density.shape and added.dtype == np.float32
         assert np.isfinite(added).all() and np.abs(added).max() > 0.05
         np.testing.assert_array_equal(added, again)
@@ -73,7 +64,7 @@ def test_a_finding_is_finite_visible_and_a_function_of_its_seed(chest, name):
 )
 def test_findings_of_the_lung_stay_in_the_lung(chest, name, beyond):
     for seed in SEEDS:
-        added = FINDINGS[name](chest, np.random.default_rng(seed))
+        added = DRAW[name](chest, np.random.default_rng(seed))
         assert np.abs(added[~in_lungs(chest, beyond)]).max() < 1e-4
 
 
@@ -82,12 +73,12 @@ def test_findings_of_the_lung_stay_in_the_lung(chest, name, beyond):
 )
 def test_findings_add_attenuation(chest, name):
     for seed in SEEDS:
-        assert FINDINGS[name](chest, np.random.default_rng(seed)).min() >= 0
+        assert DRAW[name](chest, np.random.default_rng(seed)).min() >= 0
 
 
 def test_a_pneumothorax_takes_attenuation_and_marks_the_pleura(chest):
     for seed in SEEDS:
-        added = FINDINGS["pneumothorax"](chest, np.random.default_rng(seed))
+        added = DRAW["pneumothorax"](chest, np.random.default_rng(seed))
         assert added.min() < -0.15
         assert 0 < added.max() < 0.4
         assert added[added < 0].sum() < -added[added > 0.08].sum()
@@ -96,13 +87,13 @@ def test_a_pneumothorax_takes_attenuation_and_marks_the_pleura(chest):
 def test_soft_tissue_gets_no_denser_than_the_heart(chest):
     for name in ("consolidation", "effusion", "fluid_overload"):
         for seed in SEEDS:
-            assert (FINDINGS[name](chest, np.random.default_rng(seed)) <= chest.room + 0.11).all()
+            assert (DRAW[name](chest, np.random.default_rng(seed)) <= chest.room + 0.11).all()
 
 
 def test_an_effusion_hides_the_costophrenic_angle(chest):
     frame = chest.frame
     for seed in SEEDS:
-        added = FINDINGS["effusion"](chest, np.random.default_rng(seed))
+        added = DRAW["effusion"](chest, np.random.default_rng(seed))
         side = max(SIDES, key=lambda side: added[frame.lungs[side]].sum())
         row, column = (round(mm / frame.pixel) for mm in frame.base(side))
         near = added[row - 3 : row + 1, column - 2 : column + 3]
@@ -112,7 +103,7 @@ def test_an_effusion_hides_the_costophrenic_angle(chest):
 
 def test_a_pneumothorax_has_no_straight_edges(fine_chest):
     for seed in range(12):
-        added = FINDINGS["pneumothorax"](fine_chest, np.random.default_rng(seed))
+        added = DRAW["pneumothorax"](fine_chest, np.random.default_rng(seed))
         assert longest_step(added, fine_chest, 0.05, axis=0) < 32
         assert longest_step(added, fine_chest, 0.05, axis=1) < 55
 
@@ -137,7 +128,7 @@ def test_air_is_measured_from_the_wall_beside_and_above_a_lung_only():
 
 def test_a_large_heart_ends_gradually_above_and_below(fine_chest):
     for seed in range(12):
-        added = FINDINGS["cardiomegaly"](fine_chest, np.random.default_rng(seed))
+        added = DRAW["cardiomegaly"](fine_chest, np.random.default_rng(seed))
         assert longest_step(added, fine_chest, 0.15, axis=0) < 6.5
 
 
@@ -146,7 +137,7 @@ def test_a_large_heart_is_larger_to_the_left(chest):
     left = np.broadcast_to(chest.frame.columns > middle, chest.density.shape)
     shares = []
     for seed in range(12):
-        added = FINDINGS["cardiomegaly"](chest, np.random.default_rng(seed))
+        added = DRAW["cardiomegaly"](chest, np.random.default_rng(seed))
         shares.append(added[left].sum() / added.sum())
     assert min(shares) > 0.55 and np.mean(shares) > 0.65
 
@@ -160,18 +151,18 @@ def test_every_device_is_there(chest, kind):
 
 def test_a_wire_has_the_attenuation_of_its_diameter_and_keeps_its_cross_section(chest):
     frame = chest.frame
-    line = course([(40.0, 60.0), (40.0, 200.0)], frame)
+    line = frame.course([(40.0, 60.0), (40.0, 200.0)])
     column = round(130 / frame.pixel)
-    wide = MU_METAL * chord(frame, line, 9.0)[:, column]
+    wide = MU_METAL * frame.chord(line, 9.0)[:, column]
     assert wide.max() == pytest.approx(MU_METAL * 18.0, rel=0.02)
     for radius in (0.4, 9.0):
-        area = chord(frame, line, radius)[:, column].sum() * frame.pixel
+        area = frame.chord(line, radius)[:, column].sum() * frame.pixel
         assert area == pytest.approx(np.pi * radius**2, rel=0.25)
 
 
 def test_a_nodule_is_the_chord_of_a_ball(chest):
     for seed in range(20):
-        added = FINDINGS["nodule"](chest, np.random.default_rng(seed))
+        added = DRAW["nodule"](chest, np.random.default_rng(seed))
         area = (added > 0.02).sum() * chest.frame.pixel**2
         radius = np.sqrt(area / np.pi)
         assert 2.5 < radius < 21  # 15 mm, lobulated by up to 30 %, and its spicules
@@ -191,7 +182,7 @@ def test_the_tone_is_that_of_the_embedded_film_and_follows_contrast(films):
     image = films[0].image
     fields = find_lungs(image, Path("film.png"))
     tone = measure(image, fields, None).tone
-    assert 0.7 < tone / embedded.TONE_WIDTH < 1.6  # scatter flattens the film beyond its curve
+    assert 0.7 < tone / physics.TONE_WIDTH < 1.6  # scatter flattens the film beyond its curve
     flat = 1 / (1 + np.exp(-0.5 * np.log(image / (1 - image))))
     assert measure(flat, fields, None).tone == pytest.approx(2 * tone, rel=0.02)
 
@@ -199,15 +190,11 @@ def test_the_tone_is_that_of_the_embedded_film_and_follows_contrast(films):
 def test_added_attenuation_moves_the_logit_and_nothing_else():
     grey = np.linspace(0.05, 0.9, 50, dtype=np.float32)[None]
     added = np.full_like(grey, 0.1)
-    shown = density.add_attenuation(grey, added, width=0.8)
-    inside = shown < 1 - density.TOE
-    moved = (density.logit(shown) - density.logit(grey)) * 0.8
+    shown = physics.add_attenuation(grey, added, width=0.8)
+    inside = shown < 1 - physics.TOE
+    moved = (physics.logit(shown) - physics.logit(grey)) * 0.8
     np.testing.assert_allclose(moved[inside], 0.1, atol=1e-4)
-    same = density.add_attenuation(grey, np.zeros_like(grey), width=0.8)
+    same = physics.add_attenuation(grey, np.zeros_like(grey), width=0.8)
     np.testing.assert_array_equal(same, grey)
     ends = np.array([[0.0, 1.0]], dtype=np.float32)
-    np.testing.assert_allclose(density.add_attenuation(ends, ends * 0 + 5, 0.8), [[0.91, 1.0]], atol=0.1)
-
-
-def test_maps_are_clipped_line_integrals():
-    np.testing.assert_allclose(density.change_map(np.array([-3, -0.75, 0, 0.3, 9])), [-1, -0.5, 0, 0.2, 1])
+    np.testing.assert_allclose(physics.add_attenuation(ends, ends * 0 + 5, 0.8), [[0.91, 1.0]], atol=0.1)

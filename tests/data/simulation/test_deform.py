@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from data.simulation.volumes.anatomy import MU_WATER
+from data.findings import MU_WATER
+from data.simulation.shapes import bspline_basis, spline_field
 from data.simulation.volumes.deform import deform, displacement
-from data.simulation.volumes.smooth import bspline_basis, spline_field
 
 
 def rng(seed):

@@ -2,34 +2,26 @@ import itertools
 
 import numpy as np
 import pytest
-import torch
 
-from data.config import FINDINGS, SynthesisConfig
+from data.config import EmbeddedConfig
+from data.findings import CHANGE_SCALE, FINDINGS
 from data.simulation import pairs as pairs_module
-from data.simulation.film import CHANGE_SCALE, frame
-from data.simulation.pairs import (
-    draw_poses,
-    draw_scenarios,
-    patient_rng,
-    place_base,
-    render_pair,
-    render_patient,
-)
+from data.simulation.embedded.patients import draw_poses, draw_scenarios, patient_rng, render_patient
+from data.simulation.pairs import render_pairs
 from data.simulation.scenarios import Scenario
 
-CONFIG = SynthesisConfig(pairs_per_patient=3)
+CONFIG = EmbeddedConfig(pairs_per_patient=3)
 
 
 @pytest.fixture
 def render(phantom, monkeypatch):
     """Noise-free pair of one scenario: line integrals in place of films."""
-    monkeypatch.setattr(pairs_module, "expose", lambda lines, _: lines.numpy())
-    camera = frame(phantom, 32)
-    base = place_base(phantom, camera)
+    monkeypatch.setattr(pairs_module, "expose", lambda lines, _: lines)
 
     def run(**scenario):
         rng = np.random.default_rng(3)
-        return render_pair(phantom, base, camera, Scenario(**scenario), draw_poses(CONFIG, rng), rng)
+        pairs = render_pairs(phantom, 32, [(Scenario(**scenario), draw_poses(CONFIG, rng), rng)])
+        return pairs.baseline[0], pairs.followup[0], pairs.target[0], pairs.target_baseline[0]
 
     return run
 
@@ -68,7 +60,7 @@ def test_one_finding_can_appear_while_another_resolves(render):
 
 
 def test_findings_take_turns_and_never_meet_themselves():
-    config = SynthesisConfig(pairs_per_patient=7, unchanged=0.0)
+    config = EmbeddedConfig(pairs_per_patient=7, unchanged=0.0)
     scenarios = draw_scenarios(config, np.random.default_rng(0))
     assert {scenario.changing[0] for scenario in scenarios} <= set(FINDINGS)
     assert len(set(itertools.chain.from_iterable(s.changing for s in scenarios))) == len(FINDINGS)
@@ -78,7 +70,7 @@ def test_findings_take_turns_and_never_meet_themselves():
 
 
 def test_the_configured_share_of_pairs_is_unchanged():
-    config = SynthesisConfig(pairs_per_patient=4000, unchanged=0.25)
+    config = EmbeddedConfig(pairs_per_patient=4000, unchanged=0.25)
     scenarios = draw_scenarios(config, np.random.default_rng(0))
     assert np.mean([not scenario.changing for scenario in scenarios]) == pytest.approx(0.25, abs=0.02)
     appear = sum(len(scenario.appearing) for scenario in scenarios)
@@ -86,13 +78,13 @@ def test_the_configured_share_of_pairs_is_unchanged():
 
 
 def test_only_configured_findings_are_drawn():
-    config = SynthesisConfig(pairs_per_patient=50, findings=("nodule",))
+    config = EmbeddedConfig(pairs_per_patient=50, findings=("nodule",))
     scenarios = draw_scenarios(config, np.random.default_rng(0))
     assert all(scenario.changing in ((), ("nodule",)) and not scenario.stable for scenario in scenarios)
 
 
 def test_poses_differ_by_no_more_than_configured():
-    config = SynthesisConfig(pose_degrees=2.0, pose_mm=5.0)
+    config = EmbeddedConfig(pose_degrees=2.0, pose_mm=5.0)
     rng = np.random.default_rng(0)
     poses = [draw_poses(config, rng) for _ in range(300)]
     turn = np.abs([np.subtract(a.rotation, b.rotation) for a, b in poses])
@@ -110,7 +102,7 @@ def test_splits_and_patients_share_no_randomness():
 
 def test_a_patient_depends_on_nothing_but_seed_split_and_index(phantom):
     few = render_patient(phantom, CONFIG, 32, "val", 2)
-    many = SynthesisConfig(pairs_per_patient=3, train_patients=999, val_patients=1, test_patients=5)
+    many = EmbeddedConfig(pairs_per_patient=3, train_patients=999, val_patients=1, test_patients=5)
     again = render_patient(phantom, many, 32, "val", 2)
     for name in ("baseline", "followup", "target", "target_baseline"):
         np.testing.assert_array_equal(getattr(few, name), getattr(again, name))
@@ -125,4 +117,4 @@ def test_films_are_in_range_and_sized(phantom):
         assert image.min() >= 0 and image.max() <= 1
         assert image.std() > 0.1
     assert np.abs(rendered.target).max() <= 1
-    assert torch.from_numpy(rendered.target).dtype == torch.float32
+    assert rendered.target.dtype == rendered.baseline.dtype == np.float32

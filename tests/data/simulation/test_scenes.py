@@ -1,12 +1,14 @@
+import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from data.config import FINDINGS
+from data.findings import FINDINGS, TABLE
+from data.simulation.scenarios import draw_by_weight
 from data.synthesize.options import FindingProbabilities, PoseRange, SynthesizeConfig
-from data.synthesize.scenes import draw_pose, draw_scenario, render_virtual_patient
+from data.synthesize.scenes import draw_pose, render_virtual_patient
 
 
 def config(**options):
@@ -47,8 +49,9 @@ def test_shifts_are_uniform_within_their_limit():
 
 
 def scenarios(possible=FINDINGS, count=4000, **options):
-    rng = np.random.default_rng(0)
-    return [draw_scenario(config(**options), possible, rng) for _ in range(count)]
+    rng, made = np.random.default_rng(0), config(**options)
+    weights = {name: made.findings.of(name) for name in possible}
+    return [draw_by_weight(weights, made, rng) for _ in range(count)]
 
 
 def test_probabilities_are_relative():
@@ -80,7 +83,7 @@ def test_only_what_the_volume_can_have_is_drawn():
 
 @pytest.mark.parametrize("name", FINDINGS)
 def test_every_finding_has_a_probability(name):
-    assert FindingProbabilities().of(name) == 1.0
+    assert FindingProbabilities().of(name) == TABLE[name].weight == 1.0
 
 
 def test_a_patient_is_a_function_of_its_names(phantom):
@@ -113,5 +116,5 @@ def test_a_patient_is_a_function_of_its_names(phantom):
     ],
 )
 def test_bad_options_name_the_legal_values(make, message):
-    with pytest.raises(ValueError, match=message.replace(".", r"\.")):
+    with pytest.raises(ValueError, match=re.escape(message)):
         make()

@@ -1,18 +1,21 @@
 """Classical segmentation against the true labels of the CT, of virtual patients of it and of the phantom."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
 from data.base.errors import DataError
-from data.simulation.findings.volume import FINDINGS, NEEDS, possible_findings
+from data.findings import FINDINGS, LOBES, LUNGS, TABLE
+from data.simulation.findings.volume import INSERT, possible_findings
 from data.simulation.volumes.airways import Airway, find_airway, find_lungs
-from data.simulation.volumes.anatomy import LOBES, LUNGS, assemble
+from data.simulation.volumes.anatomy import assemble
 from data.simulation.volumes.ct import find_ct, load_ct
 from data.simulation.volumes.deform import deform
-from data.simulation.volumes.scan import body_mask, bone_mask, hu_to_mu
 from data.simulation.volumes.segment import segment
-from data.simulation.volumes.totalsegmentator import NAMES
+from data.simulation.volumes.thorax import body_mask, hu_to_mu
+from data.simulation.volumes.totalsegmentator import NAMES, bone_mask
 from tests.data.simulation.volumes import SPACING, hounsfield, renumbered
 
 CASES = ("ct", "patient", "phantom")
@@ -92,13 +95,13 @@ def test_bones_are_bones(case):
 @pytest.mark.parametrize("name", [name for name in FINDINGS if name != "device"])
 def test_findings_land_in_the_true_structures(case, name):
     truth, hu, _, found = case
-    anatomy = assemble(hu_to_mu(hu), found.labels, NAMES, truth.spacing, required=LUNGS)
+    anatomy = assemble(hu_to_mu(hu), found.labels, NAMES, truth.spacing)
     assert name in possible_findings(anatomy)
     inside = truth.lungs
     if name == "cardiomegaly":
         inside = distance_transform_edt(~truth.mask("heart"), sampling=truth.spacing) < 30
     for seed in range(3):
-        change = FINDINGS[name](anatomy, np.random.default_rng(seed))
+        change = INSERT[name](anatomy, np.random.default_rng(seed))
         weight = np.abs(change.on_grid(inside.shape))
         assert weight[inside].sum() > 0.75 * weight.sum()
 
@@ -177,10 +180,9 @@ def test_implausible_labels_are_refused(phantom, swap, message):
         segment(hu, body_mask(hu), SPACING, swapped)
 
 
-@pytest.mark.parametrize("name", list(FINDINGS))
+@pytest.mark.parametrize("name", FINDINGS)
 def test_a_finding_without_its_structures_is_not_possible(phantom, name):
-    lost = NEEDS[name][-1]
-    labels = np.where(phantom.mask(lost), 0, phantom.labels).astype(np.uint8)
-    anatomy = assemble(phantom.mu, labels, phantom.names, SPACING, required=LUNGS[:1])
-    assert name not in possible_findings(anatomy)
-    assert possible_findings(phantom) == tuple(FINDINGS)
+    lost = TABLE[name].needs[-1]
+    boxes = {structure: box for structure, box in phantom.boxes.items() if structure != lost}
+    assert name not in possible_findings(replace(phantom, boxes=boxes))
+    assert possible_findings(phantom) == FINDINGS

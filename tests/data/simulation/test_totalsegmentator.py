@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.simulation.volumes.anatomy import LUNGS, STRUCTURES
+from data.findings import DEVICES, LUNGS, TABLE
 from data.simulation.volumes.totalsegmentator import (
     MERGED,
     NAMES,
@@ -50,7 +50,8 @@ def test_numbers_are_the_published_ones(version, label, name):
 
 
 def test_every_structure_of_a_finding_has_a_number():
-    assert set(STRUCTURES) <= set(NAMES)
+    needs = [*(entry.needs for entry in TABLE.values()), *DEVICES.values()]
+    assert {name for names in needs for name in names} <= set(NAMES)
 
 
 def test_the_chambers_of_version_1_become_the_heart_of_version_2():

@@ -6,8 +6,8 @@ import pytest
 from pydicom.uid import generate_uid
 
 from data.base.errors import DataError
+from data.findings import LUNGS
 from data.simulation.volumes import series
-from data.simulation.volumes.anatomy import LUNGS
 from data.simulation.volumes.files import Source, find_volumes, read_volume
 from data.simulation.volumes.totalsegmentator import NAMES, TABLES
 from tests.data.simulation.volumes import SPACING, hounsfield, renumbered, save_dicom, save_nifti

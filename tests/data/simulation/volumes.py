@@ -8,7 +8,7 @@ import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from data.simulation.volumes.anatomy import MU_WATER
+from data.findings import MU_WATER
 from data.simulation.volumes.totalsegmentator import NAMES
 
 SPACING = 4.0
@@ -16,7 +16,7 @@ _MU_BONE = 0.0573
 
 
 def hounsfield(mu):
-    """The inverse of `scan.hu_to_mu`."""
+    """The inverse of `thorax.hu_to_mu`."""
     soft = (mu / MU_WATER - 1) * 1000
     bone = (mu - MU_WATER) / (_MU_BONE - MU_WATER) * 1000
     return np.where(mu <= MU_WATER, soft, bone).astype(np.float32)

@@ -17,6 +17,7 @@ import torch
 from data.base.errors import DataError
 from data.files.images import read_image, read_target
 from data.manifests import writing
+from data.simulation.volumes.mediastinum import FINDERS
 from data.synthesize import collection
 from data.synthesize.__main__ import describe
 from data.synthesize.collection import synthesize
@@ -220,9 +221,7 @@ def test_virtual_patients_of_a_volume_share_its_split(hu, tmp_path):
 
 def test_findings_without_their_structures_are_left_out_and_reported(hu, tmp_path, monkeypatch):
     save_nifti(tmp_path / "cts/a/ct.nii.gz", hu)
-    from data.simulation.volumes import segment
-
-    monkeypatch.setattr(segment, "heart_region", lambda *_: None)
+    monkeypatch.setitem(FINDERS, ("heart",), lambda _: {})
     wanted = FindingProbabilities(
         consolidation=0, nodule=1, effusion=0, pneumothorax=0, cardiomegaly=9, fluid_overload=0, device=0
     )

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import subprocess
 import sys
+from typing import get_type_hints
 
 import pytest
 import yaml
@@ -159,8 +160,11 @@ def test_help_answers_without_importing_torch(module):
 
 
 def documented_fields(config):
-    """Names of the fields that have a string under them, own and inherited."""
-    names = set()
+    """Names of the fields that have a string under them, own or inherited, or a type that brings help."""
+    hints = get_type_hints(config, include_extras=True)
+    names = {
+        name for name, hint in hints.items() if any(each.help for each in getattr(hint, "__metadata__", ()))
+    }
     for cls in config.__mro__[:-1]:
         body = ast.parse(inspect.getsource(cls)).body[0].body
         for statement, following in itertools.pairwise(body):

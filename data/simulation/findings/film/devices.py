@@ -1,20 +1,16 @@
 """Devices: pacemaker, central venous line, endotracheal tube, chest drain."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from data.simulation.drawing.chest import Chest, Frame, Plane, Point, Side
-from data.simulation.findings.film.shapes import chord, course, draw_side
+from data import findings
+from data.findings import Side
+from data.simulation.drawing.chest import Chest
+from data.simulation.drawing.frame import Frame, Point
+from data.simulation.films import Plane
+from data.simulation.shapes import draw_side, turned_plate
 
-MU_METAL = 0.40
-"""Titanium can and wound leads, as an effective value over air gaps and beam hardening, in 1/mm."""
-MU_LINE = 0.25
-"""Polymer filled with barium or bismuth, in 1/mm."""
-MU_TUBE = 0.10
-"""Wall of a tube with its radiopaque stripe, averaged around it, in 1/mm."""
 _CAN_THICKNESS_MM = 6.0
 
 
@@ -26,7 +22,7 @@ def device(chest: Chest, rng: np.random.Generator) -> Plane:
 
 def pacemaker(frame: Frame, rng: np.random.Generator) -> Plane:
     """A can under the skin below a clavicle, its lead through veins and atrium to the right ventricle."""
-    side: Side = "left" if rng.random() < 0.8 else "right"
+    side = draw_side(rng, findings.PACEMAKER_LEFT)
     row, lateral, medial = frame.at(side, rng.uniform(0.2, 0.27))
     can = (row, lateral - rng.uniform(0.05, 0.25) * (lateral - medial))
     clavicle_row = frame.top[side] + rng.uniform(0.08, 0.12) * frame.height[side]
@@ -34,33 +30,33 @@ def pacemaker(frame: Frame, rng: np.random.Generator) -> Plane:
     pocket = (can[0] - 18.0, can[1] - outward * 8.0)
     under_clavicle = (clavicle_row, medial + 0.4 * (lateral - medial))
     veins = [*_brachiocephalic(frame, side), *_vena_cava(frame)]
-    lead = course([pocket, under_clavicle, *veins, *_ventricle(frame, rng)], frame)
-    wire = MU_METAL * chord(frame, lead, 1.0)
+    lead = frame.course([pocket, under_clavicle, *veins, *_ventricle(frame, rng)])
+    wire = findings.MU_METAL * frame.chord(lead, 1.0)
     tip = lead[-max(2, int(4 * 9.0 / frame.pixel)) :]
-    electrode = MU_METAL * chord(frame, tip, 1.5)
+    electrode = findings.MU_METAL * frame.chord(tip, 1.5)
     return np.maximum(np.maximum(wire, electrode), _can(frame, can, rng)).astype(np.float32)
 
 
 def central_line(frame: Frame, rng: np.random.Generator) -> Plane:
     """A catheter from a jugular vein to the lower superior vena cava."""
-    side: Side = "right" if rng.random() < 0.7 else "left"
+    side = draw_side(rng, findings.CENTRAL_LINE_RIGHT, "right")
     outward = frame.outward(side)
     first = _brachiocephalic(frame, side)[0]
     entry = (first[0] - rng.uniform(40, 60), first[1] + outward * rng.uniform(4, 16))
-    path = course([entry, *_brachiocephalic(frame, side), *_vena_cava(frame)], frame)
-    return (MU_LINE * chord(frame, path, 1.2)).astype(np.float32)
+    path = frame.course([entry, *_brachiocephalic(frame, side), *_vena_cava(frame)])
+    return (findings.MU_LINE * frame.chord(path, 1.2)).astype(np.float32)
 
 
 def endotracheal_tube(frame: Frame, rng: np.random.Generator) -> Plane:
-    """A tube in the trachea, its tip 25 to 50 mm above the carina, a radiopaque stripe along its wall."""
+    """A tube in the trachea, its tip above the carina, a radiopaque stripe along its wall."""
     row, _ = frame.carina
-    tip = row - rng.uniform(25, 50)
+    tip = row - rng.uniform(*findings.TUBE_ABOVE_CARINA_MM)
     sway = rng.uniform(-3, 3)
     rows = [tip - 170.0, tip - 90.0, tip - 40.0, tip]
-    path = course([(r, frame.middle(r) + sway + 2 * np.sin(r / 25)) for r in rows], frame)
+    path = frame.course([(r, frame.middle(r) + sway + 2 * np.sin(r / 25)) for r in rows])
     stripe = path + np.array([0, rng.choice([-1, 1]) * 4.2], dtype=np.float32)
-    tube = MU_TUBE * chord(frame, path, 5.0, inner=3.6)
-    return (tube + MU_LINE * chord(frame, stripe, 0.7)).astype(np.float32)
+    tube = findings.MU_TUBE * frame.chord(path, 5.0, inner=3.6)
+    return (tube + findings.MU_LINE * frame.chord(stripe, 0.7)).astype(np.float32)
 
 
 def chest_drain(frame: Frame, rng: np.random.Generator) -> Plane:
@@ -71,9 +67,9 @@ def chest_drain(frame: Frame, rng: np.random.Generator) -> Plane:
     for share, inset in ((0.72, -38.0), (0.62, -6.0), (0.52, 7.0), (0.34, 12.0), (0.16, 20.0), (0.08, 30.0)):
         row, lateral, _ = frame.at(side, share + rng.uniform(-0.015, 0.015))
         points.append((row, lateral - outward * (inset + rng.uniform(-2, 2))))
-    path = course(points, frame)
-    tube = MU_TUBE * chord(frame, path, 4.0, inner=2.8)
-    return (tube + MU_LINE * chord(frame, path, 0.7)).astype(np.float32)
+    path = frame.course(points)
+    tube = findings.MU_TUBE * frame.chord(path, 4.0, inner=2.8)
+    return (tube + findings.MU_LINE * frame.chord(path, 0.7)).astype(np.float32)
 
 
 DEVICES: Mapping[str, Callable[[Frame, np.random.Generator], Plane]] = {
@@ -86,19 +82,13 @@ DEVICES: Mapping[str, Callable[[Frame, np.random.Generator], Plane]] = {
 
 def _can(frame: Frame, centre: Point, rng: np.random.Generator) -> Plane:
     """Line integral of a rounded box, flat on the chest."""
-    half = np.array([rng.uniform(17, 21), rng.uniform(19, 24)])
-    angle = np.deg2rad(rng.uniform(-25, 25))
+    half = (rng.uniform(17, 21), rng.uniform(19, 24))
     down, across = frame.rows - centre[0], frame.columns - centre[1]
-    u, v = np.cos(angle) * down + np.sin(angle) * across, np.cos(angle) * across - np.sin(angle) * down
-    rounding = 11.0
-    outside = np.hypot(
-        np.clip(np.abs(u) - half[0] + rounding, 0, None), np.clip(np.abs(v) - half[1] + rounding, 0, None)
-    )
-    edge = np.clip((rounding - outside) / max(1.2, frame.pixel) + 0.5, 0, 1)
+    u, v, edge = turned_plate(down, across, half, 11.0, max(1.2, frame.pixel), rng)
     # Battery and circuit differ; the header with the plug is mostly plastic.
     battery = 1 - 0.2 * (v > 0.15 * half[1])
     header = 1 - 0.45 * (u < -0.55 * half[0])
-    can: Plane = (MU_METAL * _CAN_THICKNESS_MM * edge * battery * header).astype(np.float32)
+    can: Plane = (findings.MU_METAL * _CAN_THICKNESS_MM * edge * battery * header).astype(np.float32)
     return can
 
 

@@ -1,12 +1,13 @@
 """Findings of the heart: cardiomegaly."""
 
-from __future__ import annotations
-
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
-from data.simulation.drawing.chest import Chest, Frame, Plane, Side
-from data.simulation.findings.film.shapes import inside_lung
-from data.simulation.volumes.smooth import ramp
+from data.findings import Side
+from data.simulation.drawing.chest import Chest
+from data.simulation.drawing.frame import Frame
+from data.simulation.films import Plane
+from data.simulation.shapes import ramp
 
 _STEEPEST = {"right": 0.6, "left": 1.5}
 """Outwards over downwards; a lung's border flatter than this is the diaphragm's, not the heart's."""
@@ -44,7 +45,7 @@ def _bulge(chest: Chest, side: Side, reach: float, rng: np.random.Generator) -> 
     # Thinner at the rim than in the middle, as a round heart is.
     thick = 0.7 + 0.3 * ramp(inside - 10.0, 20.0)
     # The present border must not show through.
-    lung = inside_lung(frame, side, 8.0, beyond=12.0) * ramp(from_border + 12.0, 12.0)
+    lung = frame.inside(side, 8.0, beyond=12.0) * ramp(from_border + 12.0, 12.0)
     shadow: Plane = covered * thick * lung * chest.below(_level(chest, side, border)[:, None])
     return shadow
 
@@ -54,8 +55,6 @@ def _border(frame: Frame, side: Side) -> tuple[Plane, float]:
 
     There the border of the lung turns outwards along the diaphragm; the heart's goes straight on.
     """
-    from scipy.ndimage import gaussian_filter1d
-
     medial = frame.walls[side][1].copy()
     first, last = (round(frame.at(side, share)[0] / frame.pixel) for share in (0.6, 0.97))
     slope = frame.outward(side) * np.gradient(medial)
@@ -70,8 +69,6 @@ def _border(frame: Frame, side: Side) -> tuple[Plane, float]:
 
 def _level(chest: Chest, side: Side, border: Plane) -> Plane:
     """Density `[H]` of the heart just inside its border."""
-    from scipy.ndimage import gaussian_filter1d
-
     frame = chest.frame
     inwards = -frame.outward(side) * (frame.columns - border[:, None])
     strip = (inwards > 5.0) & (inwards < 15.0 + frame.pixel)

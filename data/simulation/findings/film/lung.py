@@ -1,22 +1,14 @@
 """Findings of the lung itself: consolidation, nodule, fluid overload."""
 
-from __future__ import annotations
-
 import numpy as np
 
-from data.simulation.drawing.chest import MU_LUNG_TO_FLUID, SIDES, Chest, Frame, Plane, Point, Side
+from data import findings
+from data.findings import MU_LUNG_TO_FLUID, Side
+from data.simulation.drawing.chest import Chest
+from data.simulation.drawing.frame import SIDES, Frame, Point
+from data.simulation.films import Plane
 from data.simulation.findings.film.pleura import fluid_layer
-from data.simulation.findings.film.shapes import (
-    chord,
-    course,
-    distance_from,
-    draw_side,
-    inside_lung,
-    limit,
-    point_in_lungs,
-    texture,
-)
-from data.simulation.volumes.smooth import ramp
+from data.simulation.shapes import draw_side, ramp
 
 
 def consolidation(chest: Chest, rng: np.random.Generator) -> Plane:
@@ -25,16 +17,17 @@ def consolidation(chest: Chest, rng: np.random.Generator) -> Plane:
     The large bronchi stay open and show as dark branches (air bronchogram).
     """
     frame = chest.frame
-    centre, side = point_in_lungs(frame, rng, depth=12.0, side=draw_side(rng, left=0.45))
+    side = draw_side(rng, findings.CONSOLIDATION_LEFT)
+    centre = frame.point_in_lung(side, 12.0, rng)
     radius = rng.uniform(20, 38)
-    outline = radius * (1 + texture(frame, 18.0, 0.6, rng)) - distance_from(frame, centre)
+    outline = radius * (1 + frame.texture(18.0, 0.6, rng)) - frame.distance_from(centre)
     weight = ramp(outline, rng.uniform(14, 22))
     if rng.random() < 0.4:
         weight = weight * _beside_fissure(frame, centre, radius, rng)
-    patches = np.clip(1 + texture(frame, 8.0, 0.9, rng) + texture(frame, 3.5, 0.3, rng), 0.25, 1.6)
+    patches = np.clip(1 + frame.texture(8.0, 0.9, rng) + frame.texture(3.5, 0.3, rng), 0.25, 1.6)
     path = np.minimum(frame.air_path, 1.8 * radius) * rng.uniform(0.75, 1.1)
-    added = MU_LUNG_TO_FLUID * path * weight * patches * inside_lung(frame, side, 4.0)
-    return limit(added * _open_bronchi(frame, frame.hilum(side), centre, radius, rng), chest)
+    added = MU_LUNG_TO_FLUID * path * weight * patches * frame.inside(side, 4.0)
+    return chest.limit(added * _open_bronchi(frame, frame.hilum(side), centre, radius, rng))
 
 
 def _beside_fissure(frame: Frame, centre: Point, radius: float, rng: np.random.Generator) -> Plane:
@@ -52,28 +45,30 @@ def _open_bronchi(frame: Frame, root: Point, centre: Point, radius: float, rng: 
         end = np.array(centre) + rng.normal(0, 0.55 * radius, 2)
         bend = (np.array(root) + end) / 2 + rng.normal(0, 5, 2)
         caliber = rng.uniform(1.1, 1.9)
-        open_air = chord(frame, course([root, tuple(bend), tuple(end)], frame), caliber) / (2 * caliber)
+        open_air = frame.chord(frame.course([root, tuple(bend), tuple(end)]), caliber) / (2 * caliber)
         left = np.minimum(left, 1 - 0.35 * open_air)
     return left
 
 
 def nodule(chest: Chest, rng: np.random.Generator) -> Plane:
-    """A round or lobulated mass of 8 to 30 mm inside a lung, sometimes with spicules.
+    """A round or lobulated mass inside a lung, sometimes with spicules.
 
     What is added is the chord of a ball: dense in the middle, fading at the rim.
     """
     frame = chest.frame
-    radius = 4 + 11 * rng.beta(2.5, 1.5)
-    centre, side = point_in_lungs(frame, rng, depth=radius + 3)
+    least, most = findings.NODULE_RADIUS_MM
+    radius = least + (most - least) * rng.beta(2.5, 1.5)
+    side = SIDES[int(rng.integers(2))]
+    centre = frame.point_in_lung(side, radius + 3, rng)
     radius = min(radius, 0.5 * float(frame.depth[side].max()))
-    lobes = 1 + texture(frame, max(radius, 5.0), 0.3, rng)
-    path = 2 * np.sqrt(np.clip((radius * lobes) ** 2 - distance_from(frame, centre) ** 2, 0, None))
-    if rng.random() < 0.4:
+    lobes = 1 + frame.texture(max(radius, 5.0), 0.3, rng)
+    path = 2 * np.sqrt(np.clip((radius * lobes) ** 2 - frame.distance_from(centre) ** 2, 0, None))
+    if rng.random() < findings.SPICULATED:
         for _ in range(int(rng.integers(7, 14))):
             angle = rng.uniform(0, 2 * np.pi)
             end = np.array(centre) + radius * rng.uniform(1.3, 1.8) * np.array([np.sin(angle), np.cos(angle)])
-            path = np.maximum(path, chord(frame, course([centre, tuple(end)], frame), 0.7) * 1.5)
-    return (1.25 * MU_LUNG_TO_FLUID * path * inside_lung(frame, side, 2.0, beyond=2.0)).astype(np.float32)
+            path = np.maximum(path, frame.chord(frame.course([centre, tuple(end)]), 0.7) * 1.5)
+    return (1.25 * MU_LUNG_TO_FLUID * path * frame.inside(side, 2.0, beyond=2.0)).astype(np.float32)
 
 
 def fluid_overload(chest: Chest, rng: np.random.Generator) -> Plane:
@@ -89,18 +84,18 @@ def fluid_overload(chest: Chest, rng: np.random.Generator) -> Plane:
         haze = _bat_wing(frame, side, reach * rng.uniform(0.9, 1.1), rng)
         wet = severity * MU_LUNG_TO_FLUID * np.minimum(frame.air_path, 120.0) * haze
         vessels = 0.6 * MU_LUNG_TO_FLUID * _upper_vessels(frame, side, rng)
-        added += (wet + vessels + _septal_lines(frame, side, rng)) * inside_lung(frame, side, 3.0)
-    if rng.random() < 0.35:
+        added += (wet + vessels + _septal_lines(frame, side, rng)) * frame.inside(side, 3.0)
+    if rng.random() < findings.OVERLOAD_WITH_EFFUSIONS:
         for side in SIDES:
             added = np.maximum(added, fluid_layer(chest, side, rng.uniform(28, 40), rng))
-    return limit(added, chest)
+    return chest.limit(added)
 
 
 def _bat_wing(frame: Frame, side: Side, reach: float, rng: np.random.Generator) -> Plane:
     row, column = frame.hilum(side)
     distance = np.hypot((frame.rows - row) / 1.3, frame.columns - column)
-    outline = reach * (1 + texture(frame, 26.0, 0.4, rng)) - distance
-    patches = np.clip(1 + texture(frame, 7.0, 0.7, rng) + texture(frame, 2.5, 0.4, rng), 0.3, 1.7)
+    outline = reach * (1 + frame.texture(26.0, 0.4, rng)) - distance
+    patches = np.clip(1 + frame.texture(7.0, 0.7, rng) + frame.texture(2.5, 0.4, rng), 0.3, 1.7)
     return ramp(outline, 40.0) * patches
 
 
@@ -115,8 +110,8 @@ def _upper_vessels(frame: Frame, side: Side, rng: np.random.Generator) -> Plane:
         bend = root + along * 0.55 * length + rng.normal(0, 3, 2)
         end = root + along * length
         wide, thin = rng.uniform(1.5, 2.2), rng.uniform(0.9, 1.3)
-        path = np.maximum(path, chord(frame, course([tuple(root), tuple(bend)], frame), wide))
-        path = np.maximum(path, chord(frame, course([tuple(bend), tuple(end)], frame), thin))
+        path = np.maximum(path, frame.chord(frame.course([tuple(root), tuple(bend)]), wide))
+        path = np.maximum(path, frame.chord(frame.course([tuple(bend), tuple(end)]), thin))
     return path
 
 
@@ -128,6 +123,6 @@ def _septal_lines(frame: Frame, side: Side, rng: np.random.Generator) -> Plane:
         row, lateral, medial = frame.at(side, start + 0.04 * number)
         inward = np.sign(medial - lateral)
         tip = (row + rng.uniform(-2, 2), lateral + inward * rng.uniform(12, 19))
-        line = chord(frame, course([(row, lateral), tip], frame), 0.6)
+        line = frame.chord(frame.course([(row, lateral), tip]), 0.6)
         added = np.maximum(added, np.float32(0.15) * line)
     return added

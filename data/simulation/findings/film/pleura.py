@@ -1,16 +1,14 @@
 """Findings of the pleural space: effusion and pneumothorax."""
 
-from __future__ import annotations
-
 import numpy as np
+from scipy.ndimage import distance_transform_edt, gaussian_filter, grey_opening
 
-from data.simulation.drawing.chest import Chest, Frame, Plane, Side
-from data.simulation.drawing.smoothing import blur
-from data.simulation.findings.film.shapes import draw_side, inside_lung, texture
-from data.simulation.volumes.smooth import ramp
+from data.findings import MU_LUNG, Side
+from data.simulation.drawing.chest import Chest
+from data.simulation.drawing.frame import Frame
+from data.simulation.films import Plane
+from data.simulation.shapes import blur, draw_side, ramp
 
-MU_LUNG = 0.0054
-"""Attenuation of aerated lung, lost where free air takes its place, in 1/mm."""
 _FADING = 8.0
 """A rim of free air narrower than this fades with its width, so that it ends nowhere at once."""
 _OUTLINE = 5.0
@@ -37,10 +35,10 @@ def fluid_layer(chest: Chest, side: Side, height: float, rng: np.random.Generato
     # 0 at the chest wall, 1 at the mediastinum.
     across = np.clip((frame.columns - lateral) / np.where(medial == lateral, 1, medial - lateral), 0, 1)
     rise = 0.62 + 0.38 * (1 - across) ** 2.2 + 0.06 * across**6
-    level = bottom - height * rise + texture(frame, 30.0, 2.5, rng)
+    level = bottom - height * rise + frame.texture(30.0, 2.5, rng)
     below = (frame.rows - level).astype(np.float32)
     thick = 0.45 * ramp(below, 9.0) + 0.55 * ramp(below - 0.18 * height, 0.35 * height + 8.0)
-    added: Plane = thick * chest.room * inside_lung(frame, side, 7.0, beyond=8.0)
+    added: Plane = thick * chest.room * frame.inside(side, 7.0, beyond=8.0)
     return added * np.float32(rng.uniform(0.88, 1.0))
 
 
@@ -54,11 +52,11 @@ def pneumothorax(chest: Chest, rng: np.random.Generator) -> Plane:
     rim = _rim(frame, side, rng)
     beyond = rim - _distance_from_wall(frame, side)  # positive in the free air
     there = np.clip(rim / _FADING, 0, 1)
-    lung = inside_lung(frame, side, 3.0, beyond=3.0)
+    lung = frame.inside(side, 3.0, beyond=3.0)
     free = ramp(beyond, max(0.8, frame.pixel)) * lung
     air = np.minimum(np.minimum(frame.air_path, 6.0 * np.clip(beyond, 0, None) + 25.0), 90.0)
     line = np.exp(-((beyond / max(0.8, 0.8 * frame.pixel)) ** 2)) * lung
-    collapsed = ramp(-beyond - 4.0, 8.0) * ramp(45.0 + beyond, 50.0) * inside_lung(frame, side, 4.0)
+    collapsed = ramp(-beyond - 4.0, 8.0) * ramp(45.0 + beyond, 50.0) * frame.inside(side, 4.0)
     added = (
         -free * (MU_LUNG * air + 0.9 * _markings(chest))
         + np.float32(0.13) * line
@@ -73,8 +71,6 @@ def _distance_from_wall(frame: Frame, side: Side) -> Plane:
     The wall is the lung's outline from the costophrenic angle over the apex and a little down to the
     mediastinum, where the air ends round; just outside the lung the distance goes on as it is at the border.
     """
-    from scipy.ndimage import distance_transform_edt
-
     lung = blur(frame.lungs[side].astype(np.float32), _OUTLINE / frame.pixel) > 0.5
     wall = np.zeros_like(lung)
     rows = np.flatnonzero(lung.any(axis=1))
@@ -103,8 +99,6 @@ def _rim(frame: Frame, side: Side, rng: np.random.Generator) -> Plane:
 
 def _markings(chest: Chest) -> Plane:
     """Density `[H, W]` of vessels: bright and thinner than any rib."""
-    from scipy.ndimage import gaussian_filter, grey_opening
-
     side = 2 * round(2.0 / chest.frame.pixel) + 1
     if side < 3:
         return np.zeros_like(chest.density)

@@ -1,48 +1,27 @@
 """Devices: pacemaker, central venous line, endotracheal tube, chest drain."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from data.simulation.findings.volume.shapes import (
-    Point,
-    box_around,
-    box_corner,
-    crop_axes,
-    draw_side,
-    fill,
-    smooth_path,
-    sum_changes,
-    tube,
-)
-from data.simulation.volumes.anatomy import LOBES, LUNGS, MU_WATER, Anatomy, Change, Side, crop_change
-
-MU_METAL = 0.40
-"""Titanium can and wound leads, as an effective value over air gaps and beam hardening, in 1/mm."""
-MU_LINE = 0.25
-"""Polymer filled with barium or bismuth, in 1/mm."""
-MU_TUBE = 0.10
-"""Wall of a tube with its radiopaque stripe, averaged around it, in 1/mm."""
+from data import findings
+from data.findings import LOBES, Side
+from data.simulation.shapes import draw_side, turned_plate
+from data.simulation.volumes.anatomy import Anatomy, Change, Point, Volume
+from data.simulation.volumes.shapes import sum_changes, tube
 
 
 def device(anatomy: Anatomy, rng: np.random.Generator) -> Change:
     """One device where a radiologist would look for it, of those whose way through the body is known."""
-    kinds = possible_devices(anatomy)
-    return _DEVICES[kinds[int(rng.integers(len(kinds)))]](anatomy, rng)
-
-
-def possible_devices(anatomy: Anatomy) -> list[str]:
-    """The devices whose structures are there."""
-    return [kind for kind in _DEVICES if anatomy.has(*_NEEDS[kind])]
+    kinds = [kind for kind, needs in findings.DEVICES.items() if anatomy.has(*needs)]
+    return DEVICES[kinds[int(rng.integers(len(kinds)))]](anatomy, rng)
 
 
 def pacemaker(anatomy: Anatomy, rng: np.random.Generator) -> Change:
     """A can under the skin below a clavicle, its lead through vein and vena cava to the right ventricle."""
-    side: Side = "left" if rng.random() < 0.8 else "right"
+    side = draw_side(rng, findings.PACEMAKER_LEFT)
     can = _can_position(anatomy, side, rng)
     vein = _vein(anatomy, side)
     clavicle = anatomy.structure_points(f"clavicula_{side}")
@@ -51,31 +30,29 @@ def pacemaker(anatomy: Anatomy, rng: np.random.Generator) -> Change:
     connector = can + np.array([-10 if side == "left" else 10, 0, 20])
     pocket = [connector, (connector + under_clavicle) / 2, under_clavicle]
     course = np.stack([*pocket, *vein, *_cava(anatomy), *_ventricle(anatomy, rng)])
-    lead = _insert(anatomy, smooth_path(course, anatomy.spacing / 2), 1.2, MU_METAL)
+    lead = _insert(anatomy, course, 1.2, findings.MU_METAL)
     return sum_changes([_can(anatomy, can, rng), lead])
 
 
 def central_line(anatomy: Anatomy, rng: np.random.Generator) -> Change:
     """A catheter from the right or left jugular vein to the lower superior vena cava."""
-    side: Side = "right" if rng.random() < 0.7 else "left"
+    side = draw_side(rng, findings.CENTRAL_LINE_RIGHT, "right")
     vein = _vein(anatomy, side)
     top = (anatomy.mu.shape[2] - 1) * anatomy.spacing
     outward = -1 if side == "right" else 1
     entry = vein[0] + np.array([outward * rng.uniform(8, 20), -5, 0])
     entry[2] = min(vein[0][2] + rng.uniform(45, 70), top)
-    path = smooth_path([entry, *vein, *_cava(anatomy)], anatomy.spacing / 2)
-    return _insert(anatomy, path, 1.4, MU_LINE)
+    return _insert(anatomy, [entry, *vein, *_cava(anatomy)], 1.4, findings.MU_LINE)
 
 
 def endotracheal_tube(anatomy: Anatomy, rng: np.random.Generator) -> Change:
-    """A tube in the trachea, its tip 25 to 50 mm above the carina."""
+    """A tube in the trachea, its tip above the carina."""
     airway = _trachea(anatomy)
-    tip = airway[0, 2] + rng.uniform(25, 50)
+    tip = airway[0, 2] + rng.uniform(*findings.TUBE_ABOVE_CARINA_MM)
     inside = airway[airway[:, 2] >= tip]
     mouth = inside[-1] + np.array([0, 0, 40.0])
     course = np.stack([*inside[: -1 : max(1, round(8 / anatomy.spacing))], inside[-1], mouth])
-    path = smooth_path(course, anatomy.spacing / 2)
-    return _insert(anatomy, path, 5.0, MU_TUBE, inner_radius=3.2)
+    return _insert(anatomy, course, 5.0, findings.MU_TUBE, inner_radius=3.2)
 
 
 def chest_drain(anatomy: Anatomy, rng: np.random.Generator) -> Change:
@@ -89,34 +66,26 @@ def chest_drain(anatomy: Anatomy, rng: np.random.Generator) -> Change:
         share = share + rng.uniform(-0.03, 0.03)
         index = round(low + share * (high - low))
         level = (box[0], box[1], slice(index, index + 1))
-        hits = anatomy.points(anatomy.mask(*LOBES[side], box=level), level)
+        hits = anatomy.points(anatomy.lung(side, level), level)
         edge = hits[:, 0].min() if side == "right" else hits[:, 0].max()
         near = hits[np.abs(hits[:, 0] - edge) < 15]
         points.append([edge - outward * inset, near[:, 1].mean(), index * anatomy.spacing])
-    return _insert(anatomy, smooth_path(points, anatomy.spacing / 2), 4.0, MU_TUBE, inner_radius=2.0)
+    return _insert(anatomy, points, 4.0, findings.MU_TUBE, inner_radius=2.0)
 
 
-_DEVICES: dict[str, Callable[[Anatomy, np.random.Generator], Change]] = {
+DEVICES: Mapping[str, Callable[[Anatomy, np.random.Generator], Change]] = {
     "pacemaker": pacemaker,
     "central line": central_line,
     "endotracheal tube": endotracheal_tube,
     "chest drain": chest_drain,
 }
-_SIDES = ("left", "right")
-_VEINS = ("superior_vena_cava", *(f"brachiocephalic_vein_{side}" for side in _SIDES))
-_NEEDS: dict[str, tuple[str, ...]] = {
-    "pacemaker": (*LUNGS, *_VEINS, "heart", *(f"clavicula_{side}" for side in _SIDES)),
-    "central line": _VEINS,
-    "endotracheal tube": ("trachea",),
-    "chest drain": LUNGS,
-}
 
 
 def _insert(
-    anatomy: Anatomy, path: NDArray[np.float32], radius: float, mu: float, inner_radius: float = 0.0
+    anatomy: Anatomy, course: ArrayLike, radius: float, mu: float, inner_radius: float = 0.0
 ) -> Change:
-    weight, box = tube(anatomy, path, radius, inner_radius)
-    return crop_change(fill(anatomy.mu[box], weight, mu), box_corner(box))
+    weight, box = tube(anatomy, course, radius, inner_radius)
+    return anatomy.fill(box, weight, mu)
 
 
 def _can_position(anatomy: Anatomy, side: Side, rng: np.random.Generator) -> Point:
@@ -127,22 +96,17 @@ def _can_position(anatomy: Anatomy, side: Side, rng: np.random.Generator) -> Poi
     x = (inner + rng.uniform(0.68, 0.82) * (outer - inner)) * anatomy.spacing
     z = float(np.quantile(clavicle[:, 2], 0.1)) - rng.uniform(28, 42)
     column = anatomy.mu[round(x / anatomy.spacing), :, round(z / anatomy.spacing)]
-    front = np.flatnonzero(column > 0.6 * MU_WATER)[-1] * anatomy.spacing
+    front = np.flatnonzero(column > 0.6 * findings.MU_WATER)[-1] * anatomy.spacing
     return np.array([x, front - 14.0, z], dtype=np.float32)
 
 
 def _can(anatomy: Anatomy, centre: Point, rng: np.random.Generator) -> Change:
-    half = np.array([rng.uniform(19, 24), 3.5, rng.uniform(17, 22)])
-    angle = np.deg2rad(rng.uniform(-25, 25))
-    box = box_around(anatomy, centre - 40, centre + 40)
-    x, y, z = (axis - at for axis, at in zip(crop_axes(anatomy, box), centre, strict=True))
-    across, along = np.cos(angle) * x + np.sin(angle) * z, np.cos(angle) * z - np.sin(angle) * x
-    rounding = 12.0
-    beyond = [np.abs(across) - half[0] + rounding, np.abs(along) - half[2] + rounding]
-    outside = np.hypot(*np.clip(beyond, 0, None))
-    weight = np.clip((rounding - outside) / anatomy.spacing + 0.5, 0, 1)
-    weight = weight * np.clip((half[1] - np.abs(y)) / anatomy.spacing + 0.5, 0, 1)
-    return crop_change(fill(anatomy.mu[box], weight.astype(np.float32), MU_METAL), box_corner(box))
+    half = (rng.uniform(19, 24), rng.uniform(17, 22))
+    box = anatomy.around(centre - 40, centre + 40)
+    x, y, z = (axis - at for axis, at in zip(anatomy.axes_in(box), centre, strict=True))
+    _, _, plate = turned_plate(x, z, half, 12.0, anatomy.spacing, rng)
+    weight = plate * np.clip((3.5 - np.abs(y, dtype=np.float64)) / anatomy.spacing + 0.5, 0, 1)
+    return anatomy.fill(box, weight.astype(np.float32), findings.MU_METAL)
 
 
 def _vein(anatomy: Anatomy, side: Side) -> list[Point]:
@@ -173,7 +137,7 @@ def _ventricle(anatomy: Anatomy, rng: np.random.Generator) -> list[Point]:
     return [atrium, floor, apex]
 
 
-def _trachea(anatomy: Anatomy) -> NDArray[np.float32]:
+def _trachea(anatomy: Anatomy) -> Volume:
     """Centre line `[N, 3]` in mm from the carina upwards."""
     points = anatomy.structure_points("trachea")
     levels = [points[points[:, 2] == height] for height in np.unique(points[:, 2])]

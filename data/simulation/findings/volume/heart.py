@@ -1,11 +1,9 @@
 """Cardiomegaly."""
 
-from __future__ import annotations
-
 import numpy as np
 
-from data.simulation.findings.volume.shapes import box_around, box_corner, fill
-from data.simulation.volumes.anatomy import LOBES, MU_FLUID, Anatomy, Change, between_lungs, crop_change
+from data.findings import MU_FLUID
+from data.simulation.volumes.anatomy import Anatomy, Change, between_lungs, corner_of
 
 _ROOM_MM = np.array([44.0, 10.0, 16.0])
 """How far beyond the heart its enlargement may reach along x, y and z."""
@@ -19,15 +17,15 @@ def cardiomegaly(anatomy: Anatomy, rng: np.random.Generator) -> Change:
     lengthen = rng.uniform(1.0, 1.08)
     heart = anatomy.box("heart")
     start, stop = np.array([[part.start, part.stop] for part in heart]).T * anatomy.spacing
-    box = box_around(anatomy, start - _ROOM_MM, stop + _ROOM_MM)
+    box = anatomy.around(start - _ROOM_MM, stop + _ROOM_MM)
     # A blurred mask is smooth where it crosses one half: no voxel steps, no trabeculae.
     soft = gaussian_filter(anatomy.mask("heart", box=box).astype(np.float32), 4.0 / anatomy.spacing)
     # What stays in place: a sagittal plane right of the middle of the heart, and its middle height.
-    fixed = (start + (stop - start) * (0.38, 0.5, 0.5)) / anatomy.spacing - box_corner(box)
+    fixed = (start + (stop - start) * (0.38, 0.5, 0.5)) / anatomy.spacing - corner_of(box)
     scale = np.array([1 / stretch, 1.0, 1 / lengthen])
     larger = affine_transform(soft, scale, fixed * (1 - scale), order=1, mode="nearest")
     weight = np.clip(3 * (larger - 0.5) + 0.5, 0, 1)
     slab = (slice(None), box[1], box[2])
-    right, left = (anatomy.mask(*LOBES[side], box=slab) for side in ("right", "left"))
+    right, left = anatomy.lung("right", slab), anatomy.lung("left", slab)
     room = (right | left | between_lungs(right, left))[box[0]]
-    return crop_change(fill(anatomy.mu[box], weight * room, MU_FLUID), box_corner(box))
+    return anatomy.fill(box, weight * room, MU_FLUID)

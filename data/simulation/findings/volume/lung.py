@@ -1,23 +1,13 @@
 """Findings of the lung itself: consolidation, nodule, fluid overload."""
 
-from __future__ import annotations
-
 import numpy as np
 
+from data import findings
+from data.findings import LOBES, LUNGS, MU_FLUID, Side
 from data.simulation.findings.volume.pleura import fluid_layer
-from data.simulation.findings.volume.shapes import (
-    Point,
-    box_around,
-    box_corner,
-    crop_axes,
-    fill,
-    hilum,
-    smooth_path,
-    sum_changes,
-    tube,
-)
-from data.simulation.volumes.anatomy import LOBES, LUNGS, MU_FLUID, Anatomy, Change, Side, Volume, crop_change
-from data.simulation.volumes.smooth import ramp, spline_field
+from data.simulation.shapes import draw_side, ramp, spline_field
+from data.simulation.volumes.anatomy import Anatomy, Change, Point, Volume, crop_change
+from data.simulation.volumes.shapes import distance_from, sum_changes, tube
 
 
 def consolidation(anatomy: Anatomy, rng: np.random.Generator) -> Change:
@@ -25,7 +15,7 @@ def consolidation(anatomy: Anatomy, rng: np.random.Generator) -> Change:
 
     The large bronchi stay open and show as dark branches (air bronchogram).
     """
-    side: Side = "left" if rng.random() < 0.45 else "right"
+    side = draw_side(rng, findings.CONSOLIDATION_LEFT)
     lobes = LOBES[side]
     whole = anatomy.box(*lobes)
     points = anatomy.points(anatomy.mask(*lobes, box=whole) & (anatomy.mu[whole] < 0.5 * MU_FLUID), whole)
@@ -33,16 +23,15 @@ def consolidation(anatomy: Anatomy, rng: np.random.Generator) -> Change:
     voxel = np.round(centre / anatomy.spacing).astype(int)
     lobe = anatomy.labels[voxel[0], voxel[1], voxel[2]]
     radius = rng.uniform(24, 42)
-    box = box_around(anatomy, centre - 1.5 * radius, centre + 1.5 * radius)
-    axes = crop_axes(anatomy, box)
-    distance = np.sqrt(sum(((axis - at) ** 2 for axis, at in zip(axes, centre, strict=True)), np.float32(0)))
-    outline = radius * (1 + spline_field(axes, 26.0, 0.7, rng)) - distance
+    box = anatomy.around(centre - 1.5 * radius, centre + 1.5 * radius)
+    axes = anatomy.axes_in(box)
+    outline = radius * (1 + spline_field(axes, 26.0, 0.7, rng)) - distance_from(axes, centre)
     filled = rng.uniform(0.65, 0.95) * np.clip(1 + spline_field(axes, 8.0, 0.7, rng), 0.3, 1)
     weight = ramp(outline, rng.uniform(6, 12)) * filled * (anatomy.labels[box] == lobe)
-    delta = np.zeros_like(anatomy.mu)
-    delta[box] = fill(anatomy.mu[box], weight, MU_FLUID)
-    _open_bronchi(delta, anatomy, hilum(anatomy, side), centre, radius, rng)
-    return crop_change(delta[box], box_corner(box))
+    solid = anatomy.fill(box, weight, MU_FLUID)
+    delta = solid.on_grid(anatomy.mu.shape)
+    _open_bronchi(delta, anatomy, anatomy.hilum(side), centre, radius, rng)
+    return crop_change(delta[solid.box], solid.corner)
 
 
 def _open_bronchi(
@@ -51,18 +40,17 @@ def _open_bronchi(
     for _ in range(int(rng.integers(3, 7))):
         end = centre + rng.normal(0, 0.5 * radius, 3)
         bend = (root + end) / 2 + rng.normal(0, 5, 3)
-        weight, box = tube(
-            anatomy, smooth_path(np.stack([root, bend, end]), anatomy.spacing / 2), rng.uniform(1.5, 2.5)
-        )
+        weight, box = tube(anatomy, np.stack([root, bend, end]), rng.uniform(1.5, 2.5))
         delta[box] *= 1 - 0.9 * weight
 
 
 def nodule(anatomy: Anatomy, rng: np.random.Generator) -> Change:
-    """A round or lobulated mass of 8 to 30 mm inside a lung, sometimes with spicules.
+    """A round or lobulated mass inside a lung, sometimes with spicules.
 
     It lies where the lung is deep enough for a reader to see it, not in the shadow of heart or diaphragm.
     """
-    radius = 4 + 11 * rng.beta(3.0, 1.5)
+    least, most = findings.NODULE_RADIUS_MM
+    radius = least + (most - least) * rng.beta(3.0, 1.5)
     chest = anatomy.box(*LUNGS)
     lungs = anatomy.mask(*LUNGS, box=chest)
     thickness = lungs.sum(axis=1, keepdims=True)
@@ -71,29 +59,18 @@ def nodule(anatomy: Anatomy, rng: np.random.Generator) -> Change:
     points = anatomy.points(visible, chest)
     centre = points[rng.integers(len(points))]
     reach = 2.2 * radius + 4
-    box = box_around(anatomy, centre - reach, centre + reach)
-    axes = crop_axes(anatomy, box)
-    distance = np.sqrt(sum(((axis - at) ** 2 for axis, at in zip(axes, centre, strict=True)), np.float32(0)))
-    outline = radius * (1 + spline_field(axes, max(radius, 6.0), 0.35, rng)) - distance
-    weight = ramp(outline, anatomy.spacing)
-    if rng.random() < 0.4:
+    box = anatomy.around(centre - reach, centre + reach)
+    axes = anatomy.axes_in(box)
+    outline = radius * (1 + spline_field(axes, max(radius, 6.0), 0.35, rng)) - distance_from(axes, centre)
+    weight = np.zeros_like(anatomy.mu)
+    weight[box] = ramp(outline, anatomy.spacing)
+    if rng.random() < findings.SPICULATED:
         for _ in range(int(rng.integers(8, 16))):
             direction = rng.normal(size=3)
             end = centre + direction / np.linalg.norm(direction) * radius * rng.uniform(1.4, 2.0)
-            spicule, part = tube(anatomy, smooth_path([centre, end], anatomy.spacing / 2), 0.8)
-            _raise(weight, box_corner(box), 0.7 * spicule, box_corner(part))
-    return crop_change(fill(anatomy.mu[box], weight, MU_FLUID), box_corner(box))
-
-
-def _raise(weight: Volume, corner: tuple[int, int, int], other: Volume, at: tuple[int, int, int]) -> None:
-    """Raise `weight` to `other` where the two boxes overlap."""
-    first = np.maximum(corner, at)
-    last = np.minimum(np.add(corner, weight.shape), np.add(at, other.shape))
-    if (last <= first).any():
-        return
-    mine = tuple(slice(a, b) for a, b in zip(first - np.array(corner), last - np.array(corner), strict=True))
-    theirs = tuple(slice(a, b) for a, b in zip(first - np.array(at), last - np.array(at), strict=True))
-    np.maximum(weight[mine], other[theirs], out=weight[mine])
+            spicule, part = tube(anatomy, [centre, end], 0.8)
+            weight[part] = np.maximum(weight[part], 0.7 * spicule)
+    return anatomy.fill(box, weight[box], MU_FLUID)
 
 
 def fluid_overload(anatomy: Anatomy, rng: np.random.Generator) -> Change:
@@ -109,9 +86,8 @@ def fluid_overload(anatomy: Anatomy, rng: np.random.Generator) -> Change:
         _septal_lines(weight, anatomy, side, rng)
     _cephalise(weight, anatomy, rng)
     chest = anatomy.box(*LUNGS)
-    wet = fill(anatomy.mu[chest], weight[chest] * anatomy.mask(*LUNGS, box=chest), MU_FLUID)
-    changes = [crop_change(wet, box_corner(chest))]
-    if rng.random() < 0.35:
+    changes = [anatomy.fill(chest, weight[chest] * anatomy.mask(*LUNGS, box=chest), MU_FLUID)]
+    if rng.random() < findings.OVERLOAD_WITH_EFFUSIONS:
         oedema = anatomy.with_change(changes[0])
         changes += [fluid_layer(oedema, side, depth=45.0, height=rng.uniform(13, 18)) for side in LOBES]
     return sum_changes(changes)
@@ -120,9 +96,9 @@ def fluid_overload(anatomy: Anatomy, rng: np.random.Generator) -> Change:
 def _bat_wing(
     weight: Volume, anatomy: Anatomy, side: Side, reach: float, severity: float, rng: np.random.Generator
 ) -> None:
-    centre = hilum(anatomy, side)
-    box = box_around(anatomy, centre - 2 * reach, centre + 2 * reach)
-    x, y, z = crop_axes(anatomy, box)
+    centre = anatomy.hilum(side)
+    box = anatomy.around(centre - 2 * reach, centre + 2 * reach)
+    x, y, z = anatomy.axes_in(box)
     distance = np.sqrt((x - centre[0]) ** 2 + ((y - centre[1]) / 1.2) ** 2 + ((z - centre[2]) / 1.25) ** 2)
     outline = reach * (1 + spline_field((x, y, z), 30.0, 0.4, rng)) - distance
     patches = np.clip(1 + spline_field((x, y, z), 9.0, 0.8, rng), 0.3, 1.5)
@@ -145,8 +121,8 @@ def _cephalise(weight: Volume, anatomy: Anatomy, rng: np.random.Generator) -> No
 def _septal_lines(weight: Volume, anatomy: Anatomy, side: Side, rng: np.random.Generator) -> None:
     """Kerley B lines: short horizontal plates that meet the lateral wall above the costophrenic angle."""
     box = anatomy.box(*LOBES[side])
-    lung, depth = anatomy.mask(*LOBES[side], box=box), anatomy.wall_depth[box]
-    x, y, _ = crop_axes(anatomy, box)
+    lung, depth = anatomy.lung(side, box), anatomy.wall_depth[box]
+    x, y, _ = anatomy.axes_in(box)
     middle = anatomy.centre(*LOBES[side])
     plate = (np.abs(y - middle[1]) < 25) & ((x > middle[0]) if side == "left" else (x < middle[0]))
     low = round(0.2 * lung.shape[2])

@@ -1,21 +1,10 @@
 """Findings of the pleural space: effusion and pneumothorax."""
 
-from __future__ import annotations
-
 import numpy as np
 
-from data.simulation.findings.volume.shapes import box_corner, crop_axes, draw_side, fill
-from data.simulation.volumes.anatomy import (
-    LOBES,
-    MU_FLUID,
-    Anatomy,
-    Change,
-    Side,
-    Volume,
-    between_lungs,
-    crop_change,
-)
-from data.simulation.volumes.smooth import ramp, spline_field
+from data.findings import LOBES, MU_FLUID, Side
+from data.simulation.shapes import draw_side, ramp, spline_field
+from data.simulation.volumes.anatomy import Anatomy, Change, Volume, between_lungs, corner_of, crop_change
 
 _PLEURAL_LINE = 0.0044
 """Attenuation times thickness of the visceral pleura where it is seen edge-on; dimensionless."""
@@ -41,14 +30,14 @@ def fluid_layer(anatomy: Anatomy, side: Side, *, depth: float, height: float) ->
             more at the side of the chest, where films show the meniscus.
     """
     box = anatomy.box(*LOBES[side])
-    x, _, z = crop_axes(anatomy, box)
+    x, _, z = anatomy.axes_in(box)
     lateral = (x - x.min()) / np.ptp(x)
     lateral = lateral if side == "left" else 1 - lateral
     rise = height * (0.7 + 0.6 * lateral)
     thickness = depth * np.exp(-(z - z.min()) / rise.astype(np.float32)) - 4.0
     weight = ramp(thickness - anatomy.wall_depth[box], 3.0) * (thickness > 0)
-    weight = weight * anatomy.mask(*LOBES[side], box=box)
-    return crop_change(fill(anatomy.mu[box], weight, MU_FLUID), box_corner(box))
+    weight = weight * anatomy.lung(side, box)
+    return anatomy.fill(box, weight, MU_FLUID)
 
 
 def pneumothorax(anatomy: Anatomy, rng: np.random.Generator) -> Change:
@@ -58,8 +47,8 @@ def pneumothorax(anatomy: Anatomy, rng: np.random.Generator) -> Change:
     """
     side = draw_side(rng)
     box = anatomy.box(*LOBES[side])
-    x, y, z = crop_axes(anatomy, box)
-    lung, mu = anatomy.mask(*LOBES[side], box=box), anatomy.mu[box]
+    x, y, z = anatomy.axes_in(box)
+    lung, mu = anatomy.lung(side, box), anatomy.mu[box]
     depth = _coronal_depth(anatomy)[box[0], None, box[2]]
     height = (z - z.min()) / np.ptp(z)
     gap = rng.uniform(18, 44) * (0.25 + 0.75 * height) + spline_field((x, z), 60.0, 4.0, rng)[:, None, :]
@@ -70,7 +59,7 @@ def pneumothorax(anatomy: Anatomy, rng: np.random.Generator) -> Change:
     collapsed = rng.uniform(1.02, 1.05)
     inside = (collapsed - 1) * mu + _PLEURAL_LINE * pleura
     delta = np.where(outside > 0, -outside * mu, 0) + (1 - outside) * inside * lung
-    return crop_change(delta.astype(np.float32), box_corner(box))
+    return crop_change(delta.astype(np.float32), corner_of(box))
 
 
 def _coronal_depth(anatomy: Anatomy) -> Volume:

@@ -1,4 +1,4 @@
-"""From a volume to a chest film: cone-beam projection, then the response of the detector.
+"""From a volume to line integrals: the cone-beam projection of a chest film.
 
 Geometry of a posterior-anterior chest radiograph: the tube stands behind the patient, the detector before the
 chest; on the film the patient's right is on the viewer's left.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.simulation.volumes.anatomy import LUNGS, Anatomy, Box, Volume
+from data.findings import LUNGS
+from data.simulation.films import Plane
+from data.simulation.volumes.anatomy import Anatomy, Box, Volume
 
 if TYPE_CHECKING:
     from nanodrr.data import Subject
@@ -25,16 +26,6 @@ SOURCE_TO_DETECTOR_MM = 1800.0
 ISOCENTRE_TO_DETECTOR_MM = 160.0
 _SOURCE_TO_ISOCENTRE_MM = SOURCE_TO_DETECTOR_MM - ISOCENTRE_TO_DETECTOR_MM
 MAGNIFICATION = SOURCE_TO_DETECTOR_MM / _SOURCE_TO_ISOCENTRE_MM
-
-CHANGE_SCALE = 1.5
-"""Change of a line integral that counts as 1 in a target; larger changes are clipped."""
-TONE_CENTRE = 2.75
-"""Line integral shown as mid-grey."""
-TONE_WIDTH = 0.85
-"""Line integral over which the tone curve, a logistic function, rises from 0.5 to 0.73."""
-SCATTER_SHARE = 0.25
-"""Scattered radiation behind the grid, relative to the primary radiation around a pixel."""
-_SCATTER_SPREAD = 0.12
 _STEP_MM = 2.5
 _RAYS_AT_ONCE = 1 << 16
 _LARGER_PATIENT = 1.08
@@ -126,6 +117,33 @@ class PlacedVolume:
     """Its corners `[8, 4]` in the world, homogeneous."""
     samples: int
     """Points at which a ray samples it."""
+    camera: Camera
+
+    def shoot(self, poses: Sequence[Pose]) -> Plane:
+        """Line integrals `[N, size, size]` in N poses, head up and the patient's left at the right."""
+        from nanodrr.camera import make_k_inv, make_rt_inv
+
+        camera, device = self.camera, self.subject.isocenter.device
+        pixel = camera.pixel_mm
+        sdd = torch.tensor([SOURCE_TO_DETECTOR_MM], device=device)
+        films = np.zeros((len(poses), camera.size, camera.size), dtype=np.float32)
+        for film, pose in zip(films, poses, strict=True):
+            x, y, z = pose.shift
+            # The camera moves against the patient; its world's x axis, to the right, runs against ours.
+            position = torch.tensor([[x, -_SOURCE_TO_ISOCENTRE_MM - y, -z]], dtype=torch.float32)
+            camera_to_world = make_rt_inv(torch.tensor([pose.rotation], dtype=torch.float32), position, "PA")
+            top, bottom, left, right = _shadow(self.corners, camera_to_world[0].double().numpy(), camera)
+            rows = max(1, _RAYS_AT_ONCE // max(1, right - left))
+            for row in range(top, bottom, rows):
+                height, width = min(rows, bottom - row), right - left
+                # The principal point of the whole film, seen from the centre of this part of it.
+                x0 = (camera.size / 2 - left - width / 2) * pixel
+                y0 = (camera.size / 2 - row - height / 2) * pixel
+                k_inv = make_k_inv(SOURCE_TO_DETECTOR_MM, pixel, pixel, x0, y0, height, width, torch.float32)
+                view = (k_inv.to(device), camera_to_world.to(device), sdd, height, width)
+                rays = cast_rays(self.subject, *view, self.samples)
+                film[row : row + height, left:right] = rays[0, 0].cpu().numpy()
+        return films
 
 
 def place(
@@ -144,62 +162,22 @@ def place(
         corner: first voxel of the volume in the grid of the anatomy; rays outside its shadow cost nothing.
         device: where volume and rays live while they meet.
     """
+    from nanodrr.data import Subject
+    from torchio import ScalarImage
+
     # World: right, front, head, in mm from the isocentre.
     flip = np.array([-1.0, 1.0, 1.0])
     affine = np.diag([*(flip * spacing), 1.0])
     affine[:3, 3] = flip * (np.asarray(corner) * spacing - np.asarray(camera.isocentre))
+    # One voxel outside its outermost centres.
+    index = np.array(np.meshgrid(*((-1, size) for size in volume.shape), indexing="ij")).reshape(3, 8)
+    image = ScalarImage(tensor=torch.from_numpy(volume)[None], affine=affine)
     return PlacedVolume(
-        subject=_subject(volume, affine).to(device),
-        corners=_corners(volume.shape, affine),
+        subject=Subject.from_images(image, max_label=0, convert_to_mu=False).to(device),
+        corners=(affine @ np.vstack([index, np.ones(8)])).T,
         samples=max(8, int(np.ceil(1.02 * volume.shape[1] * spacing / _STEP_MM))),
+        camera=camera,
     )
-
-
-def project(
-    volume: Volume,
-    spacing: float,
-    camera: Camera,
-    poses: Sequence[Pose],
-    corner: tuple[int, int, int] = (0, 0, 0),
-    device: str = "cpu",
-) -> Tensor:
-    """Line integrals `[N, size, size]` of a volume in N poses; see `place` and `shoot`."""
-    return shoot(place(volume, spacing, camera, corner, device), camera, poses)
-
-
-def shoot(volume: PlacedVolume, camera: Camera, poses: Sequence[Pose]) -> Tensor:
-    """Line integrals of a volume that is in its place.
-
-    Args:
-        volume: the volume, put before the same camera.
-        camera: the film.
-        poses: N ways in which the patient stands.
-
-    Returns:
-        `[N, size, size]` on the CPU, dimensionless, head up and the patient's left at the right.
-    """
-    from nanodrr.camera import make_k_inv, make_rt_inv
-
-    device = volume.subject.isocenter.device
-    pixel = camera.pixel_mm
-    sdd = torch.tensor([SOURCE_TO_DETECTOR_MM], device=device)
-    films = torch.zeros(len(poses), camera.size, camera.size)
-    for film, pose in zip(films, poses, strict=True):
-        x, y, z = pose.shift
-        # The camera moves against the patient; its world's x axis, to the right, runs against ours.
-        position = torch.tensor([[x, -_SOURCE_TO_ISOCENTRE_MM - y, -z]], dtype=torch.float32)
-        camera_to_world = make_rt_inv(torch.tensor([pose.rotation], dtype=torch.float32), position, "PA")
-        top, bottom, left, right = _shadow(volume.corners, camera_to_world[0].double().numpy(), camera)
-        rows = max(1, _RAYS_AT_ONCE // max(1, right - left))
-        for row in range(top, bottom, rows):
-            height, width = min(rows, bottom - row), right - left
-            # The principal point of the whole film, seen from the centre of this part of it.
-            x0 = (camera.size / 2 - left - width / 2) * pixel
-            y0 = (camera.size / 2 - row - height / 2) * pixel
-            k_inv = make_k_inv(SOURCE_TO_DETECTOR_MM, pixel, pixel, x0, y0, height, width, torch.float32)
-            view = (k_inv.to(device), camera_to_world.to(device), sdd, height, width)
-            film[row : row + height, left:right] = cast_rays(volume.subject, *view, volume.samples)[0, 0]
-    return films
 
 
 def cast_rays(
@@ -218,21 +196,6 @@ def cast_rays(
         return render(subject, k_inv, camera_to_world, sdd, height, width, n_samples=samples)
 
 
-def _subject(volume: Volume, affine: NDArray[np.float64]) -> Subject:
-    from nanodrr.data import Subject
-    from torchio import ScalarImage
-
-    image = ScalarImage(tensor=torch.from_numpy(volume)[None], affine=affine)
-    return Subject.from_images(image, max_label=0, convert_to_mu=False)
-
-
-def _corners(shape: tuple[int, ...], affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Corners `[8, 4]` of a volume in the world, homogeneous, one voxel outside its outermost centres."""
-    index = np.array(np.meshgrid(*((-1, size) for size in shape), indexing="ij")).reshape(3, 8)
-    corners: NDArray[np.float64] = (affine @ np.vstack([index, np.ones(8)])).T
-    return corners
-
-
 def _shadow(
     corners: NDArray[np.float64], camera_to_world: NDArray[np.float64], camera: Camera
 ) -> tuple[int, int, int, int]:
@@ -242,39 +205,3 @@ def _shadow(
     left, top = np.clip(np.floor(pixels.min(axis=0)), 0, camera.size).astype(int)
     right, bottom = np.clip(np.ceil(pixels.max(axis=0)), 0, camera.size).astype(int)
     return int(top), int(bottom), int(left), int(right)
-
-
-def expose(lines: Tensor, rng: np.random.Generator) -> NDArray[np.float32]:
-    """What the detector shows: `[H, W]` in [0, 1], dense tissue bright.
-
-    The primary radiation exp(-line integral) is veiled by scatter; its negative logarithm goes through one
-    fixed logistic tone curve, so the same tissue looks the same in every image but for a small random
-    exposure and contrast, and a mild noise.
-    """
-    primary = np.exp(-lines.double().numpy())
-    spread = _scatter_matrix(primary.shape[-1])
-    scatter = spread @ primary @ spread.T
-    share = SCATTER_SHARE * rng.uniform(0.8, 1.2)
-    density = -np.log((primary + share * scatter) / (1 + share))
-    centre = TONE_CENTRE + rng.normal(0, 0.06)
-    width = TONE_WIDTH * np.exp(rng.normal(0, 0.04))
-    film = 1 / (1 + np.exp(-(density - centre) / width))
-    film += rng.normal(0, rng.uniform(0.002, 0.005), film.shape)
-    return np.clip(film, 0, 1).astype(np.float32)
-
-
-@lru_cache(maxsize=2)
-def _scatter_matrix(size: int) -> NDArray[np.float64]:
-    """Gaussian blur of `size` pixels as a matrix: its kernel is so wide that a product is much faster."""
-    from scipy.ndimage import gaussian_filter1d
-
-    blur: NDArray[np.float64] = gaussian_filter1d(
-        np.eye(size), _SCATTER_SPREAD * size, axis=0, mode="nearest"
-    )
-    return blur
-
-
-def change_map(lines: Tensor) -> NDArray[np.float32]:
-    """Target `[..., H, W]` in [-1, 1] from the change of the line integrals; positive is more attenuation."""
-    target: NDArray[np.float32] = (lines / CHANGE_SCALE).clamp(-1, 1).numpy()
-    return target

@@ -1,0 +1,37 @@
+"""One thing has one name on every command line, and its help is written once."""
+
+from dataclasses import fields
+from typing import get_type_hints
+
+import pytest
+
+from data.base.commandline import tyro_parse
+from data.check.__main__ import CheckConfig
+from data.config import DataConfig, ScenarioOptions
+from data.draw.options import DrawConfig
+from data.index.options import IndexConfig
+from data.prepare.__main__ import PrepareConfig
+from data.synthesize.options import SynthesizeConfig
+
+COMMANDS = (CheckConfig, DataConfig, DrawConfig, IndexConfig, PrepareConfig, SynthesizeConfig)
+
+
+@pytest.mark.parametrize("config", [DrawConfig, PrepareConfig])
+def test_the_size_of_images_has_one_name_and_its_old_one(config):
+    for flag in ("--image-size", "--size"):
+        parsed = tyro_parse(config, ["in", "out", flag, "96"], prog="test")
+        assert parsed.image_size == 96
+        assert tyro_parse(config, ["in", "out", flag, "native"], prog="test").image_size == "native"
+
+
+@pytest.mark.parametrize("name", ["change", "intensity", "framing"])
+def test_an_option_of_several_commands_is_described_once(name):
+    hints = [get_type_hints(config, include_extras=True) for config in COMMANDS]
+    assert len({hint[name] for hint in hints if name in hint}) == 1
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(ScenarioOptions)])
+def test_drawing_and_synthesis_share_what_a_scenario_is_drawn_by(name):
+    assert issubclass(DrawConfig, ScenarioOptions) and issubclass(SynthesizeConfig, ScenarioOptions)
+    with pytest.raises(ValueError, match=rf"{name} is -0.1; a probability is in \[0, 1\]"):
+        ScenarioOptions(**{name: -0.1})
