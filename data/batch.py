@@ -99,6 +99,7 @@ class PairBatch(_Batch):
     target_baseline: Tensor | None = None
     valid: Tensor | None = None
     findings: list[tuple[str, ...]]
+    patient_id: list[str] = field(default_factory=list)
     columns: list[Mapping[str, str]] = field(default_factory=list)
     geometry: list[Geometry | None] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -112,6 +113,7 @@ class ImageBatch(_Batch):
     image: Tensor
     labels: Tensor | None = None
     valid: Tensor | None = None
+    patient_id: list[str] = field(default_factory=list)
     columns: list[Mapping[str, str]] = field(default_factory=list)
     geometry: list[Geometry | None] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)

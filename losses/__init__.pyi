@@ -8,6 +8,7 @@ from .adversarial import non_saturating_discriminator_loss as non_saturating_dis
 from .adversarial import non_saturating_generator_loss as non_saturating_generator_loss
 from .config import LossConfig as LossConfig
 from .config import LossWeights as LossWeights
+from .contrastive import contrastive_loss as contrastive_loss
 from .perceptual import PerceptualLoss as PerceptualLoss
 from .reconstruction import PIXEL_LOSSES as PIXEL_LOSSES
 from .reconstruction import PixelLoss as PixelLoss

@@ -40,5 +40,5 @@ class ClassificationModel(EncoderModel):
 
     def forward(self, image: Tensor) -> Tensor:
         """`[B, C, H, W] in [0, 1] -> [B, labels_num]` logits; sigmoid gives probabilities."""
-        logits: Tensor = self.head(self.features(image)[-1].mean(dim=(-2, -1)))
+        logits: Tensor = self.head(self.pooled(image))
         return logits

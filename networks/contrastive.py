@@ -37,5 +37,8 @@ class ContrastiveEncoder(EncoderModel):
 
     def forward(self, image: Tensor) -> Tensor:
         """`[B, C, H, W] in [0, 1] -> [B, embedding_dim]`, each row of length 1."""
-        pooled = self.features(image)[-1].mean(dim=(-2, -1))
+        return self.embed(self.pooled(image))
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """`[B, out_channels] -> [B, embedding_dim]`, each row of length 1."""
         return F.normalize(self.projection(pooled), dim=-1)

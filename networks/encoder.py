@@ -80,3 +80,7 @@ class EncoderModel(PretrainedModel):
         check_images(*images, in_channels=self.in_channels)
         features: list[Tensor] = self.encoder.forward_features(torch.cat(images))
         return features
+
+    def pooled(self, image: Tensor) -> Tensor:
+        """`[B, C, H, W] in [0, 1]` to the bottleneck's mean over the image, `[B, out_channels]`."""
+        return self.features(image)[-1].mean(dim=(-2, -1))

@@ -10,21 +10,25 @@ from skimage.io import imsave
 
 ROOT = Path(__file__).parents[1]
 
-# The smallest options that still run every part of the program.
-MICRO_NETWORK = [
-    *("--network.stem-channels", "4"),
-    *("--network.exp", "2"),
-    *("--network.stage-channels", *["4", "4", "8", "8", "8", "8", "8"]),
-    *("--network.expand-ratio", "1"),
-    *("--network.hidden-channels", "8"),
-    *("--network.inter-channels", "8"),
-    *("--network.transformer-layers", "1"),
-    *("--network.attention-heads", "2"),
-    *("--network.mlp-channels", "8"),
-    *("--network.residual-blocks", "1"),
-    *("--network.decoder-channels", *["8", "8", "4", "4"]),
-    *("--network.norm-groups", "2"),
-]
+# The smallest networks and options that still run every part of the program.
+MICRO_SIZES = {
+    "stem_channels": 4,
+    "exp": 2,
+    "stage_channels": (4, 4, 8, 8, 8, 8, 8),
+    "expand_ratio": 1,
+    "hidden_channels": 8,
+    "inter_channels": 8,
+    "transformer_layers": 1,
+    "attention_heads": 2,
+    "mlp_channels": 8,
+    "residual_blocks": 1,
+    "decoder_channels": (8, 8, 4, 4),
+    "norm_groups": 2,
+}
+MICRO_NETWORK: list[str] = []
+for _name, _value in MICRO_SIZES.items():
+    _words = _value if isinstance(_value, tuple) else (_value,)
+    MICRO_NETWORK += [f"--network.{_name.replace('_', '-')}", *map(str, _words)]
 MICRO = [
     *("--preset", "tiny"),
     "--cpu",

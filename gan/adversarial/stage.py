@@ -54,7 +54,7 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     run = Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0)
     encoder = None if pretrained is None else load_encoder(pretrained)
     state = build_state(run.accelerator, config, encoder)
-    loaders = open_loaders(run.accelerator, config, open_pairs(config.data), collate_pairs)
+    loaders = open_loaders(run.accelerator, config, open_pairs, collate_pairs)
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
     stage = AdversarialStage(config, state, loaders, cases, run.directory)
     run.kept |= {"ema": state.ema, "losses": state.objective.modules}

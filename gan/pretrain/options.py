@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from data.base.checks import at_least, inside, require
 from data.config import DataConfig
@@ -27,10 +28,33 @@ class MaskConfig:
 
 
 @dataclass(kw_only=True)
-class PretrainConfig(StageConfig):
-    """Masked reconstruction of radiographs: trains the encoder that `gan.adversarial` starts from."""
+class ContrastConfig:
+    """Contrast of two views of an image against other images. Source: SimCLR (Chen et al., ICML 2020)."""
 
+    temperature: float = 0.1
+    """What cosines are divided by: the smaller, the more the closest of the others count."""
+    embedding: int = 128
+    """Length of the embeddings that are compared."""
+    together: str = "image"
+    """What belongs together besides the two views of an image: nothing (image), all films of a patient
+    (patient), or films with the same value in a column of the manifest, such as a change group (supervised
+    contrastive learning: Khosla et al., NeurIPS 2020). The others of a batch are what it is told apart from,
+    so data.batch_size counts."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "contrast.embedding")
+        require(self.temperature > 0, "contrast.temperature", self.temperature, "be above 0")
+
+
+@dataclass(kw_only=True)
+class PretrainConfig(StageConfig):
+    """Pretraining on single radiographs: trains the encoder that `gan.adversarial` starts from."""
+
+    method: Literal["masked", "contrastive"] = "masked"
+    """What the encoder learns from: masked (hidden patches are reconstructed from visible ones), or
+    contrastive (two differently augmented views of an image are found among those of others)."""
     mask: MaskConfig = field(default_factory=MaskConfig)
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
@@ -38,6 +62,11 @@ class PretrainConfig(StageConfig):
         size = self.data.image_size
         rule = f"be smaller than data.image_size, {size}, so that something stays visible"
         require(self.mask.patch_size < size, "mask.patch_size", self.mask.patch_size, rule)
+        if self.method == "contrastive":
+            at_least(self.data, 2, "data.batch_size")
+            require(
+                self.data.augment.enabled, "data.augment.enabled", False, "be True, or both views are one"
+            )
 
 
 PRESETS: Mapping[Preset, PretrainConfig] = {

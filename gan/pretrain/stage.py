@@ -1,5 +1,6 @@
 """Pretraining: put together, run, and judged."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -8,6 +9,7 @@ from data import collate_images
 from data.base.seeds import fold_seed
 from data.sources import open_images, settled
 from gan.pictures.curves import draw_curves
+from gan.pretrain.contrastive import ContrastiveStage
 from gan.pretrain.masked import MaskedStage
 from gan.pretrain.options import PretrainConfig
 from gan.run.checkpoint import load_best_weights
@@ -16,6 +18,11 @@ from gan.run.learner import Learner
 from gan.run.loaders import choose_cases, open_loaders
 from gan.run.loop import train
 from gan.run.run import Run, parameter_count
+
+METHODS: Mapping[str, type[MaskedStage] | type[ContrastiveStage]] = {
+    "masked": MaskedStage,
+    "contrastive": ContrastiveStage,
+}
 
 
 def pretrain(config: PretrainConfig) -> Run:
@@ -28,12 +35,15 @@ def pretrain(config: PretrainConfig) -> Run:
     config = replace(config, data=settled(config.data))
     run = Run.start(config, "pretrain")
     torch.manual_seed(fold_seed("initialisation", config.seed))
-    learner = Learner.prepare(run.accelerator, MaskedStage.build_model(config), config.optim)
-    loaders = open_loaders(run.accelerator, config, open_images(config.data), collate_images)
+    method = METHODS[config.method]
+    learner = Learner.prepare(run.accelerator, method.build_model(config), config.optim)
+    loaders = open_loaders(run.accelerator, config, open_images, collate_images)
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
-    stage = MaskedStage(config, learner, loaders, cases, run.directory)
+    stage = method(config, learner, loaders, cases, run.directory)
     images = f"{len(loaders.splits['train'])} training images"
-    run.begin(loaders, identity={}, news=f"{images}; {parameter_count(learner.network)}")
+    run.begin(
+        loaders, identity={"--method": config.method}, news=f"{images}; {parameter_count(learner.network)}"
+    )
     train(run, stage, loaders)
 
     # Of the best model, whose encoder was saved, on patients never trained on.

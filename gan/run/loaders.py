@@ -12,10 +12,12 @@ from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader, Sampler
 
 from data.base.seeds import fold_seed
+from data.config import DataConfig
 from data.sources import Split, StreamedSplit
 from gan.run.options import StageConfig
 
 Collate = Callable[[Any], Any]
+Open = Callable[[DataConfig], Mapping[str, Split[Any]]]
 
 
 class EpochSampler(Sampler[int]):
@@ -61,10 +63,13 @@ class Loaders:
     """Optimiser steps of the whole run."""
 
 
-def open_loaders(
-    accelerator: Accelerator, config: StageConfig, splits: Mapping[str, Split[Any]], collate: Collate
-) -> Loaders:
-    """Put the splits behind loaders."""
+def open_loaders(accelerator: Accelerator, config: StageConfig, source: Open, collate: Collate) -> Loaders:
+    """Open the data and put its splits behind loaders; nothing of the run is written yet.
+
+    One process goes first, so that data that is rendered is there for the others.
+    """
+    with accelerator.main_process_first():
+        splits = source(config.data)
     train, order = train_loader(accelerator, splits["train"], collate, config)
     val, test = accelerator.prepare(
         *(

@@ -33,5 +33,5 @@ def test_an_option_of_several_commands_is_described_once(name):
 @pytest.mark.parametrize("name", [field.name for field in fields(ScenarioOptions)])
 def test_drawing_and_synthesis_share_what_a_scenario_is_drawn_by(name):
     assert issubclass(DrawConfig, ScenarioOptions) and issubclass(SynthesizeConfig, ScenarioOptions)
-    with pytest.raises(ValueError, match=rf"{name} is -0.1; a probability is in \[0, 1\]"):
+    with pytest.raises(ValueError, match=f"{name} is -0.1; it must be between 0 and 1"):
         ScenarioOptions(**{name: -0.1})
