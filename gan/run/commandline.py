@@ -21,6 +21,10 @@ ConfigT = TypeVar("ConfigT", bound=StageConfig)
 _START_FIELDS = ("config", "run_dir", "overwrite", "resume")
 
 
+# Options by which a config.yaml is known for another stage's.
+_STAGES = {"mask": "gan.pretrain", "generator": "gan.adversarial", "frozen": "gan.classify"}
+
+
 def parse(argv: Sequence[str], *, prog: str, presets: Mapping[Preset, ConfigT]) -> ConfigT:
     """The configuration that `argv` asks for.
 
@@ -111,9 +115,7 @@ def yaml_to_flags(settings: dict[str, Any], config: Any, source: Path, prefix: s
     for key, value in settings.items():
         if key not in legal or (not prefix and key in _START_FIELDS):
             names = ", ".join(name for name in legal if prefix or name not in _START_FIELDS)
-            other = (
-                {"mask": "gan.pretrain", "generator": "gan.adversarial"}.get(key, "") if not prefix else ""
-            )
+            other = _STAGES.get(key, "") if not prefix else ""
             hint = f"it belongs to {other}; " if other else ""
             raise UserError(f"{source}: unknown key {prefix}{key}; {hint}legal ones are {names}")
         name = f"{prefix}{key}"

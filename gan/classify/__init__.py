@@ -1,0 +1,1 @@
+"""Multi-label classification of single radiographs: judges an encoder in minutes."""
