@@ -4,8 +4,6 @@ What happens to a sample follows from the seed, the epoch and the sample's id al
 in, the number of devices, or what was drawn before it. Every image is interpolated once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Folders that a command fills piece by piece, and goes on with when the same command is started again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress

@@ -1,7 +1,5 @@
 """Work spread over processes, with what can go wrong there told apart."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal

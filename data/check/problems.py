@@ -1,7 +1,5 @@
 """Open every file of a data set and say what is wrong with which."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial

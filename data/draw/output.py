@@ -1,7 +1,5 @@
 """What a folder of drawn pairs holds; a piece of it is the pairs of one radiograph."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path

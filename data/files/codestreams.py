@@ -6,8 +6,6 @@ missing. Every check here follows the standard of its format; what passes was de
 crash.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Iterator

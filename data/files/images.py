@@ -3,8 +3,6 @@
 The decoders are imported for the formats that are read: who has no DICOM needs no pydicom.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Source: the NIfTI-1 and NIfTI-2 headers (https://nifti.nimh.nih.gov), read with nibabel.
 """
 
-from __future__ import annotations
-
 import gzip
 import logging
 from dataclasses import dataclass

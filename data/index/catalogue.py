@@ -1,7 +1,5 @@
 """What a layout tells of a data set, in columns: the same for all of them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,7 +70,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.patient)
 
-    def take(self, rows: Integers) -> Images:
+    def take(self, rows: Integers) -> "Images":
         """The images at `rows`, in that order."""
         indices = pa.array(rows)
 

@@ -7,8 +7,6 @@ Source: DICOM PS3.3 C.7.1.1 (Patient), C.7.2.1 (General Study), C.7.3.1 (General
 Series).
 """
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import logging

@@ -1,7 +1,5 @@
 """A data set -> manifests of its images and of its pairs."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Labels of official tables -> columns of 1, 0, -1 (uncertain) and null (unknown), by their names."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence

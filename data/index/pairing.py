@@ -1,7 +1,5 @@
 """Consecutive studies of one patient in the same view."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 import numpy as np

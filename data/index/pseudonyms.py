@@ -3,8 +3,6 @@
 Source: HMAC, RFC 2104, with SHA-256; keyed hashing of identifiers as in DICOM PS3.15 Annex E.
 """
 
-from __future__ import annotations
-
 import hmac
 import secrets
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Splits: official ones kept, missing ones drawn by patient; patients who may be one person stay together."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 import pyarrow.compute as pc
 

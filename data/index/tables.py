@@ -1,7 +1,5 @@
 """Official tables (CSV, plain or gzipped) -> columns of strings."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 from collections.abc import Callable, Sequence

@@ -9,8 +9,6 @@
   train, val and test, they name the split and the patient is found below them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Container
 from pathlib import Path
 

@@ -9,8 +9,6 @@
 Rows stay Arrow columns from the file to the record, so that a million of them is no burden.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Iterator, Sequence

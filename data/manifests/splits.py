@@ -1,7 +1,5 @@
 """Training, validation and test patients, drawn from a seed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -4,8 +4,6 @@ Every shard is written by one process and appears complete or not at all, so tha
 on where it stopped.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace

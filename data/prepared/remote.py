@@ -1,7 +1,5 @@
 """Prepared data in a local folder or at an address in object storage."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 from pathlib import Path

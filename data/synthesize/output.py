@@ -1,7 +1,5 @@
 """The pairs of `python -m data.synthesize` on disk: a virtual patient is a piece of the output folder."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Mapping, Sequence

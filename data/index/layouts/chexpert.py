@@ -6,8 +6,6 @@ studies are numbered in order. The full size comes in batches: patients of `trai
 `CheXpert-v1.0 batch N (train M)`, tables and `valid` in `CheXpert-v1.0 batch 1 (validate & csv)`.
 """
 
-from __future__ import annotations
-
 from fnmatch import fnmatch
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Any tree of DICOM files, as an archive exports it: told by the headers alone, never by folder names."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

@@ -5,8 +5,6 @@ free-text reports", Scientific Data 6 (2019); https://physionet.org/content/mimi
 https://physionet.org/content/mimic-cxr/2.1.0/. Dates are shifted, by the same amount within a patient.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

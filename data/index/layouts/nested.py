@@ -3,8 +3,6 @@
 CASE may be called by a patient's name or number, so nothing here repeats it but the private list.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

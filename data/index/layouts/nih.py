@@ -5,8 +5,6 @@ https://nihcc.app.box.com/v/ChestXray-NIHCC. No dates are published; `Follow-up 
 in order, so every image is a study of its own.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow as pa

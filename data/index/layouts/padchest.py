@@ -5,8 +5,6 @@ Medical Image Analysis 66 (2020); https://bimcv.cipf.es/bimcv-projects/padchest/
 published and no split is.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow.compute as pc

@@ -1,7 +1,5 @@
 """Render the patients that the cache lacks, in several processes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path

@@ -4,8 +4,6 @@ Geometry of a posterior-anterior chest radiograph: the tube stands behind the pa
 chest; on the film the patient's right is on the viewer's left.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -112,7 +110,7 @@ def aperture(volume: Volume, spacing: float, camera: Camera) -> Volume:
 class PlacedVolume:
     """A volume where the rays meet it; made once, it is projected in any number of poses."""
 
-    subject: Subject
+    subject: "Subject"
     corners: NDArray[np.float64]
     """Its corners `[8, 4]` in the world, homogeneous."""
     samples: int
@@ -181,7 +179,7 @@ def place(
 
 
 def cast_rays(
-    subject: Subject,
+    subject: "Subject",
     k_inv: Tensor,
     camera_to_world: Tensor,
     sdd: Tensor,
