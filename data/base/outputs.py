@@ -27,6 +27,15 @@ def entries_of(path: Path) -> list[Path]:
         raise DataError(f"{path} cannot be listed ({error.strerror}); name another folder") from error
 
 
+def stamp_of(path: Path) -> list[int] | None:
+    """Size and time in ns, by which a file shows that it was replaced; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns]
+
+
 def refuse_others(path: Path, others: Sequence[Path]) -> None:
     """Refuse a folder that is to be written for what lies in it.
 

@@ -128,13 +128,8 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
 
     def with_column(self, name: str, values: pa.Array) -> "RecordTable[RecordT]":
         """The same rows with a column replaced or added."""
-        names = self.columns.column_names
-        columns = (
-            self.columns.set_column(names.index(name), name, values)
-            if name in names
-            else self.columns.append_column(name, values)
-        )
-        return RecordTable(self.kind, columns, self.folder)
+        columns = dict(zip(self.columns.column_names, self.columns.columns, strict=True))
+        return RecordTable(self.kind, pa.table(columns | {name: values}), self.folder)
 
     def _value(self, name: str, cell: str | None) -> Any:
         if name == "findings":
@@ -184,8 +179,7 @@ def first_rows(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
 def codes_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """A number for every row, equal where the values are."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    codes: np.ndarray = pc.dictionary_encode(whole, null_encoding="encode").indices.to_numpy()
-    return codes
+    return pc.dictionary_encode(whole, null_encoding="encode").indices.to_numpy()
 
 
 def unique_ids(names: Sequence[str], full_names: Sequence[str]) -> list[str]:

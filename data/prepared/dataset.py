@@ -152,7 +152,8 @@ class Shards:
             if not isinstance(cell, pa.StructScalar):
                 row[name] = cell.as_py()
             elif name in pictures:
-                row[name] = _picture(cell) if cell.is_valid else None
+                parts = cell.items() if cell.is_valid else ()
+                row[name] = {x: y.as_buffer() if x == "pixels" else y.as_py() for x, y in parts} or None
         return row
 
     def column(self, name: str) -> pa.ChunkedArray:
@@ -167,10 +168,6 @@ def _map(path: Path) -> list[pa.RecordBatch]:
         return list(pa.ipc.open_stream(pa.memory_map(str(path))))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} is damaged; prepare the data again") from error
-
-
-def _picture(cell: pa.StructScalar) -> dict[str, Any]:
-    return {name: value.as_buffer() if name == "pixels" else value.as_py() for name, value in cell.items()}
 
 
 class _FromShards:

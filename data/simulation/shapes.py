@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import gaussian_filter, label
 
 from data.findings import CAN_TURN_DEGREES, Side
 
@@ -40,18 +41,15 @@ def ramp(inside: Array, width: float) -> Array:
 
 def blur(plane: Array, sigma: float) -> Array:
     """Gaussian blur of `[H, W]` by `sigma` pixels; a wide one on a coarser grid, where it costs little."""
-    from scipy.ndimage import gaussian_filter
     from skimage.transform import downscale_local_mean, resize
 
     step = int(sigma // 3)
     if step < 2:
-        narrow: Array = gaussian_filter(plane, sigma, mode="nearest")
-        return narrow
+        return gaussian_filter(plane, sigma, mode="nearest")
     height, width = plane.shape
     padded = np.pad(plane, ((0, -height % step), (0, -width % step)), mode="edge")
     coarse = gaussian_filter(downscale_local_mean(padded, (step, step)), sigma / step, mode="nearest")
-    smooth: Array = resize(coarse, padded.shape, order=1)[:height, :width].astype(np.float32)
-    return smooth
+    return resize(coarse, padded.shape, order=1)[:height, :width].astype(np.float32)
 
 
 def draw_side(rng: np.random.Generator, probability: float = 0.5, side: Side = "left") -> Side:
@@ -62,8 +60,6 @@ def draw_side(rng: np.random.Generator, probability: float = 0.5, side: Side = "
 
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest connected piece of a mask."""
-    from scipy.ndimage import label
-
     pieces, count = label(mask)
     return pieces == np.bincount(pieces.ravel())[1:].argmax() + 1 if count else mask
 

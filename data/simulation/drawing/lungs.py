@@ -151,8 +151,7 @@ def _content(small: Plane) -> Box | str:
 def _equalise(content: Plane) -> Plane:
     """Plane values by their rank, so that only their order counts and no tone curve does."""
     ranks = rankdata(content, method="average").reshape(content.shape)
-    equalised: Plane = (ranks / content.size).astype(np.float32)
-    return equalised
+    return (ranks / content.size).astype(np.float32)
 
 
 def _without_bones(content: Plane) -> tuple[Plane, Plane]:
@@ -171,8 +170,7 @@ def _in_local_units(grey: Plane) -> Plane:
     reach = 0.16 * max(grey.shape)
     offset = grey - blur(grey, reach)
     deviation = np.sqrt(blur(offset**2, reach))
-    level: Plane = (offset / (deviation + 0.02)).astype(np.float32)
-    return level
+    return (offset / (deviation + 0.02)).astype(np.float32)
 
 
 def _candidates(level: Plane) -> list[_Region]:
@@ -301,12 +299,10 @@ def _have_a_heart_between(right: Mask, left: Mask) -> bool:
 def _smooth(mask: Mask) -> Mask:
     """One piece without holes, with a smooth outline."""
     smooth = ndimage.gaussian_filter(mask.astype(np.float32), 2.0) > 0.42
-    filled: Mask = ndimage.binary_fill_holes(largest_piece(smooth))
-    return filled
+    return ndimage.binary_fill_holes(largest_piece(smooth))
 
 
 def _enlarge(mask: Mask, box: Box, small: tuple[int, ...], full: tuple[int, ...]) -> Mask:
     whole = np.zeros(small, dtype=np.float32)
     whole[box] = mask
-    enlarged: Mask = resize(whole, full, order=1, anti_aliasing=False) > 0.5
-    return enlarged
+    return resize(whole, full, order=1, anti_aliasing=False) > 0.5

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
-from data.base.processes import available_cores, in_processes, one_thread
+from tqdm import tqdm
+
+from data.base.processes import in_processes, one_thread
 from data.config import SPLITS, EmbeddedConfig
 from data.simulation.embedded.cache import (
     StoredPairs,
@@ -25,7 +27,7 @@ def render_splits(
     image_size: int,
     cache_dir: Path,
     splits: Sequence[str] = SPLITS,
-    workers: int | None = None,
+    workers: int = 0,
     progress: bool = True,
 ) -> dict[str, list[StoredPairs]]:
     """The pairs of every patient of some splits, from the cache where they are there and intact.
@@ -37,15 +39,13 @@ def render_splits(
         image_size: side of the images in pixels.
         cache_dir: where rendered patients are kept.
         splits: some of train, val and test.
-        workers: rendering processes; by default one for each core.
+        workers: rendering processes; 0 for one per core.
         progress: show a bar over the patients to render.
 
     Raises:
         ValueError: if a split is unknown.
         DataError: if the CT is asked for and not installed.
     """
-    from tqdm import tqdm
-
     for split in splits:
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
@@ -63,7 +63,7 @@ def render_splits(
     }
     missing = [patient for patient in files if patient not in found]
     render = partial(_render_patient, config, image_size, folder, ct)
-    work = in_processes(render, missing, workers=workers or available_cores())
+    work = in_processes(render, missing, workers=workers)
     names = "/".join(dict.fromkeys(split for split, _ in missing))
     hidden = not progress or not missing
     for number, pairs in tqdm(work, f"rendering {names}", len(missing), unit="patient", disable=hidden):

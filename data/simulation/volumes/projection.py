@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from data.findings import LUNGS
@@ -94,16 +95,13 @@ def aperture(volume: Volume, spacing: float, camera: Camera) -> Volume:
 
     Linear, like the projection. Where pixels are finer than voxels the volume stays as it is.
     """
-    from scipy.ndimage import gaussian_filter
-
     pixel = camera.field_mm / camera.size
     # A box of width w has the standard deviation w / sqrt(12); the voxels have blurred by theirs already.
     variance = (pixel**2 - spacing**2) / 12
     if variance <= 0:
         return volume
     sigma = variance**0.5 / spacing
-    blurred: Volume = gaussian_filter(volume, (sigma, 0, sigma), mode="nearest", truncate=3.0)
-    return blurred
+    return gaussian_filter(volume, (sigma, 0, sigma), mode="nearest", truncate=3.0)
 
 
 @dataclass(frozen=True, kw_only=True)
