@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from data.findings import CHANGE_SCALE
 
@@ -70,6 +69,8 @@ def expose(lines: Plane, rng: np.random.Generator) -> Plane:
 @lru_cache(maxsize=2)
 def _scatter_matrix(size: int) -> NDArray[np.float64]:
     """Gaussian blur of `size` pixels as a matrix: its kernel is so wide that a product is much faster."""
+    from scipy.ndimage import gaussian_filter1d
+
     return np.asarray(gaussian_filter1d(np.eye(size), _SCATTER_SPREAD * size, axis=0, mode="nearest"))
 
 

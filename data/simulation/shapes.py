@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter, label
 
 from data.findings import CAN_TURN_DEGREES, Side
 
@@ -41,6 +40,7 @@ def ramp(inside: Array, width: float) -> Array:
 
 def blur(plane: Array, sigma: float) -> Array:
     """Gaussian blur of `[H, W]` by `sigma` pixels; a wide one on a coarser grid, where it costs little."""
+    from scipy.ndimage import gaussian_filter
     from skimage.transform import downscale_local_mean, resize
 
     step = int(sigma // 3)
@@ -60,6 +60,8 @@ def draw_side(rng: np.random.Generator, probability: float = 0.5, side: Side = "
 
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The largest connected piece of a mask."""
+    from scipy.ndimage import label
+
     pieces, count = label(mask)
     return pieces == np.bincount(pieces.ravel())[1:].argmax() + 1 if count else mask
 

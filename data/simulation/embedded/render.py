@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data.base.processes import in_processes, one_thread
+from data.base.processes import available_cores, in_processes, one_thread
 from data.config import SPLITS, EmbeddedConfig
 from data.simulation.embedded.cache import (
     StoredPairs,
@@ -63,7 +63,7 @@ def render_splits(
     }
     missing = [patient for patient in files if patient not in found]
     render = partial(_render_patient, config, image_size, folder, ct)
-    work = in_processes(render, missing, workers=workers)
+    work = in_processes(render, missing, workers=workers or available_cores())
     names = "/".join(dict.fromkeys(split for split, _ in missing))
     hidden = not progress or not missing
     for number, pairs in tqdm(work, f"rendering {names}", len(missing), unit="patient", disable=hidden):

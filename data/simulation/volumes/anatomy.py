@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import distance_transform_edt, find_objects
 
 from data.base.errors import DataError
 from data.findings import LOBES, LUNGS, Side
@@ -175,6 +174,8 @@ def bounding_box(mask: Mask, margin: int = 0) -> Box:
     Raises:
         ValueError: if no voxel is true.
     """
+    from scipy.ndimage import find_objects
+
     found = find_objects(mask.astype(np.uint8))
     if not found:
         raise ValueError("the mask is empty; it has no bounding box")
@@ -223,6 +224,8 @@ def assemble(
 
 def structure_boxes(labels: NDArray[np.uint8], names: Mapping[str, int]) -> dict[str, Box]:
     """Bounding boxes of the structures that are there."""
+    from scipy.ndimage import find_objects
+
     found = find_objects(labels, max_label=max(names.values()))
     return {name: found[label - 1] for name, label in names.items() if found[label - 1] is not None}
 
@@ -235,6 +238,8 @@ def between_lungs(right: Mask, left: Mask) -> Mask:
 
 
 def _wall_depth(right: Mask, left: Mask, spacing: float) -> Volume:
+    from scipy.ndimage import distance_transform_edt
+
     lungs = right | left
     box = bounding_box(lungs, margin=2)
     inside = lungs | between_lungs(right, left)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from data.findings import LUNGS
@@ -95,6 +94,8 @@ def aperture(volume: Volume, spacing: float, camera: Camera) -> Volume:
 
     Linear, like the projection. Where pixels are finer than voxels the volume stays as it is.
     """
+    from scipy.ndimage import gaussian_filter
+
     pixel = camera.field_mm / camera.size
     # A box of width w has the standard deviation w / sqrt(12); the voxels have blurred by theirs already.
     variance = (pixel**2 - spacing**2) / 12

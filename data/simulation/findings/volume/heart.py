@@ -1,7 +1,6 @@
 """Cardiomegaly."""
 
 import numpy as np
-from scipy.ndimage import affine_transform, gaussian_filter
 
 from data.findings import MU_FLUID
 from data.simulation.volumes.anatomy import Anatomy, Change, between_lungs, corner_of
@@ -12,6 +11,8 @@ _ROOM_MM = np.array([44.0, 10.0, 16.0])
 
 def cardiomegaly(anatomy: Anatomy, rng: np.random.Generator) -> Change:
     """A wider heart: its shape stretched sideways, mostly to the left, into the lungs."""
+    from scipy.ndimage import affine_transform, gaussian_filter
+
     stretch = rng.uniform(1.20, 1.40)
     lengthen = rng.uniform(1.0, 1.08)
     heart = anatomy.box("heart")

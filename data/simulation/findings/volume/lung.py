@@ -1,7 +1,6 @@
 """Findings of the lung itself: consolidation, nodule, fluid overload."""
 
 import numpy as np
-from scipy.ndimage import grey_dilation
 
 from data import findings
 from data.findings import LOBES, LUNGS, MU_FLUID, Side
@@ -108,6 +107,8 @@ def _bat_wing(
 
 def _cephalise(weight: Volume, anatomy: Anatomy, rng: np.random.Generator) -> None:
     """Upper vessels carry more blood: a sleeve around those that are there."""
+    from scipy.ndimage import grey_dilation
+
     chest = anatomy.box(*LUNGS)
     start = round(float(anatomy.centre("pulmonary_vein")[2]) / anatomy.spacing)
     box = (chest[0], chest[1], slice(start, start + round(70 / anatomy.spacing)))

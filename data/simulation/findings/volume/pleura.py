@@ -1,7 +1,6 @@
 """Findings of the pleural space: effusion and pneumothorax."""
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from data.findings import LOBES, MU_FLUID, Side
 from data.simulation.shapes import draw_side, ramp, spline_field
@@ -65,6 +64,8 @@ def pneumothorax(anatomy: Anatomy, rng: np.random.Generator) -> Change:
 
 def _coronal_depth(anatomy: Anatomy) -> Volume:
     """Distance `[X, Z]` in mm to the side or the apex of the chest, as seen from the front."""
+    from scipy.ndimage import distance_transform_edt
+
     right = np.asarray(anatomy.lung("right").any(axis=1, keepdims=True))
     left = np.asarray(anatomy.lung("left").any(axis=1, keepdims=True))
     inside = right | left | between_lungs(right, left)
