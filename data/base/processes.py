@@ -41,11 +41,7 @@ def available_cores() -> int:
 
 
 def in_processes(
-    function: Callable[[TaskT], ResultT],
-    tasks: Sequence[TaskT],
-    *,
-    workers: int,
-    isolate: bool = False,
+    function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT], *, workers: int, isolate: bool = False
 ) -> Generator[tuple[int, ResultT], None, None]:
     """Call `function` on every task and yield (number of the task, result) as results come in.
 

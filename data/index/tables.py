@@ -55,14 +55,14 @@ def read_table(path: Path, columns: Sequence[str], *, multiline: bool = False) -
         column_types=dict.fromkeys(columns, pa.string()),
         strings_can_be_null=False,
     )
-    try:
-        with _reading(path):
-            lines = arrow_csv.ParseOptions(newlines_in_values=multiline)
+    lines = arrow_csv.ParseOptions(newlines_in_values=multiline)
+    with _reading(path):
+        try:
             table = arrow_csv.read_csv(path, parse_options=lines, convert_options=options)
-    except (KeyError, pa.ArrowKeyError):
-        raise DataError(
-            f"{path} lacks one of the columns {', '.join(columns)}; download the official file again"
-        ) from None
+        except (KeyError, pa.ArrowKeyError):
+            raise DataError(
+                f"{path} lacks one of the columns {', '.join(columns)}; download the official file again"
+            ) from None
     return {name: whole(table[name]) for name in columns}
 
 
@@ -118,8 +118,6 @@ def _reading(path: Path) -> Iterator[None]:
     """A DataError without a library's message: rows are repeated there, which may hold names."""
     try:
         yield
-    except pa.ArrowKeyError:
-        raise
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         kind = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise DataError(f"{path} cannot be read ({kind}); download it again") from None

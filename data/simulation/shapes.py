@@ -80,8 +80,8 @@ def curve_through(points: ArrayLike) -> tuple[Curve, float]:
 
 
 def turned_plate(
-    across: NDArray[np.float32],
-    along: NDArray[np.float32],
+    across: Array,
+    along: Array,
     half: tuple[float, float],
     rounding: float,
     blur: float,

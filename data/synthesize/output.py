@@ -33,11 +33,6 @@ class Record:
     """Its pairs in the manifest, without their splits."""
 
 
-def patient_name(volume: str, patient: int) -> str:
-    """Name of a virtual patient; without an underscore, which would end it in the names of its files."""
-    return f"{volume}-p{patient:03d}"
-
-
 def output_of(config: SynthesizeConfig) -> OutputFolder:
     """The folder of a run."""
     files = (PRIVATE, *flat_files("ct*").values(), *nested_files("ct*", "*").values())
@@ -91,7 +86,7 @@ def write_patient(config: SynthesizeConfig, volume: str, patient: int, digest: s
     Raises:
         DataError: if they cannot be written.
     """
-    name = patient_name(volume, patient)
+    name = f"{volume}-p{patient:03d}"  # without an underscore, which would end it in the names of its files
     rows: list[Row] = []
     with output_of(config).piece(name) as (folder, record):
         for number, findings in enumerate(pairs.findings):

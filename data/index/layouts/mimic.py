@@ -87,11 +87,9 @@ def _names(table: Mapping[str, pa.Array]) -> tuple[pa.Array, pa.Array]:
 def _describe_by_metadata(images: Images, path: Path) -> None:
     table = read_table(path, ("dicom_id", "ViewPosition", "StudyDate", "StudyTime"))
     rows = pc.index_in(images.image, value_set=table["dicom_id"])
-    cells = {
-        name: table[name].take(rows).fill_null("") for name in ("ViewPosition", "StudyDate", "StudyTime")
-    }
-    images.view = views_of(cells["ViewPosition"])
-    images.moment = moments(cells["StudyDate"], cells["StudyTime"])
+    described = (table[name].take(rows).fill_null("") for name in ("ViewPosition", "StudyDate", "StudyTime"))
+    view, date, time = described
+    images.view, images.moment = views_of(view), moments(date, time)
 
 
 def _describe_by_headers(catalogue: Catalogue, source: Source) -> None:

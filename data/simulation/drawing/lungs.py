@@ -99,8 +99,10 @@ def _find(image: Plane) -> Lungs | str:
     if not candidates:
         return "no dark region has the size and shape of a lung"
     level = levels[0]
-    best = _best_pair(candidates, level.shape)
-    if best is None:
+    # The two regions, viewer's left first, that look most like a pair of lungs, and how much they do.
+    pairs = ((right, left, _score(right, left, level.shape)) for right in candidates for left in candidates)
+    best = max(pairs, key=lambda pair: pair[2])
+    if best[2] <= 0:
         return "no two dark regions lie side by side at one height"
     if (reason := _doubt(*best, level)) is not None:
         return reason
@@ -221,13 +223,6 @@ def _as_region(labels: NDArray[np.int32], number: int, box: Box, steepness: Plan
         solidity=solidity,
         edge=steepness[box][outline].mean(),
     )
-
-
-def _best_pair(regions: list[_Region], shape: tuple[int, ...]) -> tuple[_Region, _Region, float] | None:
-    """The two regions, viewer's left first, that look most like a pair of lungs, and how much they do."""
-    scored = ((right, left, _score(right, left, shape)) for right in regions for left in regions)
-    best = max(scored, key=lambda pair: pair[2])
-    return best if best[2] > 0 else None
 
 
 def _score(right: _Region, left: _Region, shape: tuple[int, ...]) -> float:

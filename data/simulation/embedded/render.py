@@ -83,12 +83,6 @@ def _render_patient(
 @lru_cache(maxsize=1)
 def _load_thorax(ct: Path | None, image_size: int) -> Anatomy:
     """Once in each process, for all its patients."""
-    spacing = _spacing(image_size)
+    # Side of a voxel in mm: pixels much larger than it would only hide the finer grid, and wait for it.
+    spacing = 2.0 if image_size > 96 else 2.5 if image_size > 48 else 4.0
     return make_phantom(spacing) if ct is None else load_ct(ct, spacing)
-
-
-def _spacing(image_size: int) -> float:
-    """Side of a voxel in mm: pixels much larger than it would only hide the finer grid, and wait for it."""
-    if image_size > 96:
-        return 2.0
-    return 2.5 if image_size > 48 else 4.0

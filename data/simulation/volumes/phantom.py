@@ -69,12 +69,7 @@ class _Phantom:
             self.grid.labels[where] = self.names.setdefault(name, len(self.names) + 1)
 
     def paint_tube(
-        self,
-        points: ArrayLike,
-        radius: float,
-        mu: float,
-        name: str | None = None,
-        only: Mask | None = None,
+        self, points: ArrayLike, radius: float, mu: float, name: str | None = None, only: Mask | None = None
     ) -> None:
         weight, box = tube(self.grid, points, radius)
         if only is not None:
