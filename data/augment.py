@@ -4,8 +4,6 @@ What happens to a sample follows from the seed, the epoch and the sample's id al
 in, the number of devices, or what was drawn before it. Every image is interpolated once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -57,8 +55,8 @@ def augment_pairs(
     placement = (config.rotation, config.translation, config.scale)
     misalignment = (config.misalignment_rotation, config.misalignment_translation)
     if any(placement + misalignment):
-        followup_map = _placement(draws, config, followup)
-        baseline_map = _misalignment(draws, config, followup) @ followup_map
+        followup_map = _pixel_maps(followup, draws, *placement)
+        baseline_map = _pixel_maps(followup, draws, *misalignment, kind="extra_") @ followup_map
         followup, target, valid = _warp(followup, target, valid, followup_map)
         baseline, target_baseline, valid_baseline = _warp(
             baseline, target_baseline, valid_baseline, baseline_map
@@ -81,8 +79,9 @@ def augment_images(batch: ImageBatch, config: AugmentConfig, *, seed: int, epoch
         return batch
     draws = _Draws(batch.id, seed, epoch, batch.image.device)
     image, valid = batch.image, batch.valid
-    if any((config.rotation, config.translation, config.scale)):
-        image, _, valid = _warp(image, None, valid, _placement(draws, config, image))
+    placement = (config.rotation, config.translation, config.scale)
+    if any(placement):
+        image, _, valid = _warp(image, None, valid, _pixel_maps(image, draws, *placement))
     return replace(batch, image=_adjust_tone(image, valid, "image", draws, config), valid=valid)
 
 
@@ -124,23 +123,16 @@ def _swap(batch: PairBatch, chosen: Tensor, change: Change) -> PairBatch:
     )
 
 
-def _placement(draws: _Draws, config: AugmentConfig, images: Tensor) -> Tensor:
-    """Pixel maps `[B, 3, 3]` of the whole pair."""
-    shift = config.translation * torch.stack([draws["shift_x"], draws["shift_y"]], dim=1)
-    return _affine(images, config.rotation * draws["rotation"], shift, 1 + config.scale * draws["scale"])
+def _pixel_maps(
+    images: Tensor, draws: _Draws, rotation: float, translation: float, growth: float = 0.0, kind: str = ""
+) -> Tensor:
+    """Pixel maps `[B, 3, 3]` that turn and scale about the centre, then shift.
 
-
-def _misalignment(draws: _Draws, config: AugmentConfig, images: Tensor) -> Tensor:
-    """Pixel maps `[B, 3, 3]` of the baseline against the followup."""
-    shift = config.misalignment_translation * torch.stack(
-        [draws["extra_shift_x"], draws["extra_shift_y"]], dim=1
-    )
-    angle = config.misalignment_rotation * draws["extra_rotation"]
-    return _affine(images, angle, shift, torch.ones_like(angle))
-
-
-def _affine(images: Tensor, angle: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Turn by `angle` `[B]` degrees and `scale` `[B]` about the centre, then `shift` `[B, 2]` in sizes."""
+    At most by `rotation` degrees, `growth` of the size and `translation` sizes of the image; `kind` says
+    whose draws decide, those of the whole pair or the `extra_` ones of the baseline against the followup.
+    """
+    angle, scale = rotation * draws[f"{kind}rotation"], 1 + growth * draws["scale"]
+    shift = translation * torch.stack([draws[f"{kind}shift_x"], draws[f"{kind}shift_y"]], dim=1)
     size = torch.tensor([images.shape[-1], images.shape[-2]], dtype=torch.float32, device=images.device)
     centre = ((size - 1) / 2).expand_as(shift)
     return get_affine_matrix2d(shift * size, centre, scale[:, None].expand_as(shift), angle)

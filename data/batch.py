@@ -1,7 +1,5 @@
 """Samples and batches: what a data set yields and what a training step receives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
@@ -41,7 +39,7 @@ class PairSample:
     skipped: tuple[str, ...] = ()
 
     @classmethod
-    def of_squares(cls, squares: Mapping[str, Square], **known: Any) -> PairSample:
+    def of_squares(cls, squares: Mapping[str, Square], **known: Any) -> "PairSample":
         """The pair of a square for each role; `known` are the fields that are no images."""
         valid, other = squares["followup"][1], squares["baseline"][1]
         images: dict[str, Any] = {role: image for role, (image, _, _) in squares.items()}

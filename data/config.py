@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from data.base.checks import at_least, below, between, inside, require
-from data.findings import FINDINGS, Finding, require_findings
+from data.base.checks import among, at_least, below, between, inside, require
+from data.findings import FINDINGS, Finding
 
 Change = Literal["magnitude", "signed"]
 Intensity = Literal["dicom", "range", "percentile"]
@@ -85,7 +85,7 @@ class EmbeddedConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "train_patients", "val_patients", "test_patients", "pairs_per_patient")
-        require_findings(self.findings)
+        among(self, FINDINGS, "findings")
         at_least(self, 0, "unchanged", "pose_degrees", "pose_mm", "seed")
         below(self, 1, "unchanged")
 

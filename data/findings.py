@@ -87,16 +87,3 @@ TUBE_ABOVE_CARINA_MM = (25.0, 50.0)
 """Height of the tip of an endotracheal tube above the carina."""
 CAN_TURN_DEGREES = 25.0
 """Largest turn of a pacemaker's can in the coronal plane, to either side."""
-
-
-def require_findings(findings: tuple[Finding, ...]) -> None:
-    """Refuse a choice of findings that is empty or names one that there is not.
-
-    Raises:
-        ValueError: naming the legal ones.
-    """
-    if not findings:
-        raise ValueError(f"findings is empty; name at least one of {', '.join(FINDINGS)}")
-    if unknown := set(findings) - set(FINDINGS):
-        names = ", ".join(sorted(unknown))
-        raise ValueError(f"findings names {names}; the legal names are {', '.join(FINDINGS)}")

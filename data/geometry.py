@@ -1,7 +1,5 @@
 """One geometry between files of any shape and the square images that networks see."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

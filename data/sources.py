@@ -1,7 +1,5 @@
 """Where samples come from: the contract of a split, and one table of the sources that yield them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 

@@ -1,7 +1,5 @@
 """Files and folders that appear complete or not at all, whatever happens while they are written."""
 
-from __future__ import annotations
-
 import csv
 import os
 import re

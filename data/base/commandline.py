@@ -78,8 +78,10 @@ def tyro_parse(config: type[AnyT], args: Sequence[str], *, prog: str, default: A
     """
     shown = io.StringIO()
     keywords: dict[str, Any] = {} if default is None else {"default": default}
+    # A message is folded again: tyro need not break it into lines.
+    wide = {} if "--help" in args or "-h" in args else {"COLUMNS": "10000"}
     try:
-        with contextlib.redirect_stderr(shown), _wide_terminal("--help" not in args and "-h" not in args):
+        with contextlib.redirect_stderr(shown), environment(**wide):
             return tyro.cli(config, prog=prog, args=args, **keywords)
     except SystemExit as stop:
         if stop.code == 0:
@@ -88,18 +90,16 @@ def tyro_parse(config: type[AnyT], args: Sequence[str], *, prog: str, default: A
 
 
 @contextlib.contextmanager
-def _wide_terminal(wide: bool) -> Iterator[None]:
-    """Keep tyro from breaking a message into lines, since it is folded again."""
-    before = os.environ.get("COLUMNS")
-    if wide:
-        os.environ["COLUMNS"] = "10000"
+def environment(**variables: str) -> Iterator[None]:
+    """Have environment variables of some values, which libraries and new processes look at, for a while."""
+    before = os.environ.copy()
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if wide and before is None:
-            os.environ.pop("COLUMNS", None)
-        elif wide and before is not None:
-            os.environ["COLUMNS"] = before
+        for name in variables:
+            os.environ.pop(name)
+        os.environ.update({name: before[name] for name in variables if name in before})
 
 
 def _fold(boxed: str) -> str:

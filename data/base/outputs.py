@@ -1,7 +1,5 @@
 """Folders that a command fills piece by piece, and goes on with when the same command is started again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,6 +25,15 @@ def entries_of(path: Path) -> list[Path]:
         return sorted(path.iterdir()) if path.exists() else []
     except OSError as error:
         raise DataError(f"{path} cannot be listed ({error.strerror}); name another folder") from error
+
+
+def stamp_of(path: Path) -> list[int] | None:
+    """Size and time in ns, by which a file shows that it was replaced; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns]
 
 
 def refuse_others(path: Path, others: Sequence[Path]) -> None:

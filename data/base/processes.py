@@ -1,7 +1,5 @@
 """Work spread over processes, with what can go wrong there told apart."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -12,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TypeVar
 
+from data.base.commandline import environment
 from data.base.errors import UserError
 
 TaskT = TypeVar("TaskT")
@@ -42,11 +41,7 @@ def available_cores() -> int:
 
 
 def in_processes(
-    function: Callable[[TaskT], ResultT],
-    tasks: Sequence[TaskT],
-    *,
-    workers: int,
-    isolate: bool = False,
+    function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT], *, workers: int, isolate: bool = False
 ) -> Generator[tuple[int, ResultT], None, None]:
     """Call `function` on every task and yield (number of the task, result) as results come in.
 
@@ -56,20 +51,21 @@ def in_processes(
     Args:
         function: a module's function; it and the tasks travel to the processes by pickle.
         tasks: what to do. Make them worth some hundredths of a second each; every one is a message.
-        workers: processes.
+        workers: processes; 0 for one per core.
         isolate: use a process of its own even for one worker, since native code may crash it.
 
     Raises:
         ProcessDiedError: a process died.
     """
-    workers = min(workers, len(tasks))
+    workers = min(workers or available_cores(), len(tasks))
     if workers == 0 or (workers == 1 and not isolate):
         yield from ((number, function(task)) for number, task in enumerate(tasks))
         return
     # Forking a process that has used threads can deadlock; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with _one_thread_each(), ProcessPoolExecutor(workers, context, _start) as pool:
+    one_thread_each = environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    with one_thread_each, ProcessPoolExecutor(workers, context, _start) as pool:
         begun, under_way = 0, dict[Future[ResultT], int]()
         try:
             while under_way or begun < len(tasks):
@@ -104,22 +100,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Have the numerical libraries of processes that start meanwhile use one thread."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _start() -> None:

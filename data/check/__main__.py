@@ -31,7 +31,6 @@ def main() -> None:
     """Parse the command line, open everything, print the table."""
     config = tyro_parse(CheckConfig, argv(), prog="python -m data.check")
     from data.base.atomic import write_rows
-    from data.base.processes import available_cores
     from data.check.problems import check_records, table
     from data.manifests import records_of
 
@@ -40,7 +39,7 @@ def main() -> None:
         records,
         change=config.change,
         intensity=config.intensity,
-        workers=config.workers or available_cores(),
+        workers=config.workers,
     )
     if config.report is not None:
         rows = [(str(problem.path), problem.reason) for problem in problems]

@@ -1,7 +1,5 @@
 """Open every file of a data set and say what is wrong with which."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
+from tqdm import tqdm
 
 from data.base.errors import DataError
 from data.base.processes import ProcessDiedError, in_processes
@@ -35,12 +34,8 @@ class _File:
     is_target: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """What came out: its size, or what is wrong."""
-
-    shape: tuple[int, int] | None
-    reason: str = ""
+_Opened = tuple[int, ...] | str
+"""What came out: its size, or what is wrong."""
 
 
 def check_records(
@@ -62,13 +57,11 @@ def check_records(
     """
     files = _files(records)
     opened: dict[Path, _Opened] = {}
-    from tqdm import tqdm
-
     with tqdm(total=len(files), desc="checking", unit="file", disable=not progress) as bar:
         for file, result in _open_all(files, change, intensity, workers):
             opened[file.path] = result
             bar.update()
-    problems = [Problem(path=path, reason=result.reason) for path, result in opened.items() if result.reason]
+    problems = [Problem(path=path, reason=found) for path, found in opened.items() if isinstance(found, str)]
     return len(files), sorted([*problems, *_mismatches(records, opened)], key=lambda problem: problem.path)
 
 
@@ -116,7 +109,7 @@ def _open_alone(file: _File, change: Change, intensity: Intensity) -> _Opened:
         work = in_processes(partial(_open_chunk, change, intensity), [[file]], workers=1, isolate=True)
         ((_, (result,)),) = work
     except ProcessDiedError:
-        return _Opened(None, "reading it kills the process; replace it with an intact file")
+        return "reading it kills the process; replace it with an intact file"
     return result
 
 
@@ -128,8 +121,8 @@ def _open(file: _File, change: Change, intensity: Intensity) -> _Opened:
     try:
         pixels = read_target(file.path, change) if file.is_target else read_image(file.path, intensity)
     except DataError as error:
-        return _Opened(None, str(error).removeprefix(f"{file.path} "))
-    return _Opened((pixels.shape[0], pixels.shape[1]))
+        return str(error).removeprefix(f"{file.path} ")
+    return pixels.shape
 
 
 def _mismatches(records: RecordTable[Any], opened: dict[Path, _Opened]) -> Iterator[Problem]:
@@ -142,7 +135,6 @@ def _mismatches(records: RecordTable[Any], opened: dict[Path, _Opened]) -> Itera
             target, image = (
                 records.folder / columns.column(name)[row].as_py() for name in (role, radiograph)
             )
-            if target in opened and image in opened and (found := opened[target].shape):
-                expected = opened[image].shape
-                if expected is not None and found != expected:
-                    yield Problem(path=target, reason=mismatch(role, found, image, expected))
+            found, expected = opened.get(target, ""), opened.get(image, "")
+            if not isinstance(found, str) and not isinstance(expected, str) and found != expected:
+                yield Problem(path=target, reason=mismatch(role, found, image, expected))

@@ -49,8 +49,7 @@ def move(plane: Plane, pose: Coordinates) -> Plane:
     Linear, so what was drawn moves exactly as the radiograph it was drawn into. Beyond the edge of the film
     its last rows and columns go on.
     """
-    moved: Plane = map_coordinates(plane, pose, order=1, mode="nearest")
-    return moved
+    return map_coordinates(plane, pose, order=1, mode="nearest")
 
 
 def expose(film: Plane, config: DrawConfig, rng: np.random.Generator) -> Plane:

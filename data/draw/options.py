@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data.base.checks import at_least, between
+from data.base.checks import among, at_least, between
 from data.config import ChangeOption, IntensityOption, OnError, ProcessesOption, ScenarioOptions
-from data.findings import FINDINGS, Finding, require_findings
+from data.findings import FINDINGS, Finding
 
 
 @dataclass(kw_only=True)
@@ -60,6 +60,6 @@ class DrawConfig(ScenarioOptions):
         at_least(self, 1, "pairs_per_image")
         at_least(self, 64, "image_size", otherwise="native")
         at_least(self, 0, "workers", "seed")
-        require_findings(self.findings)
+        among(self, FINDINGS, "findings")
         between(self, 0, 0.5, "translation", "scale", "elastic", "exposure", "contrast", "gamma", "noise")
         between(self, 0, 45, "rotation")

@@ -1,13 +1,11 @@
 """What a folder of drawn pairs holds; a piece of it is the pairs of one radiograph."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from data.base.atomic import write_rows
-from data.base.outputs import OutputFolder
+from data.base.outputs import OutputFolder, stamp_of
 from data.draw.naming import Named
 from data.draw.options import DrawConfig
 from data.manifests.records import PAIR_FILES
@@ -51,12 +49,3 @@ def write_skipped(out: Path, reasons: Sequence[str]) -> None:
         write_rows(out / SKIPPED, [["reason"], *([reason] for reason in reasons)], private=True)
     else:
         (out / SKIPPED).unlink(missing_ok=True)
-
-
-def stamp_of(source: Path) -> list[int] | None:
-    """What tells a file that was replaced since; None where there is none."""
-    try:
-        found = source.stat()
-    except OSError:
-        return None
-    return [found.st_size, found.st_mtime_ns]

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tqdm import tqdm
+
 from data.base.errors import DataError
-from data.base.processes import available_cores, in_processes
+from data.base.outputs import stamp_of
+from data.base.processes import in_processes
 from data.draw.naming import Named, name_records
 from data.draw.options import DrawConfig
-from data.draw.output import MANIFEST, claim, finished, output_of, stamp_of, write_skipped
+from data.draw.output import MANIFEST, claim, finished, output_of, write_skipped
 from data.draw.pairs import DrawnPair, draw_pair, draw_scenarios, find_chest
 from data.files.images import read_radiograph
 from data.manifests.folders import images_in_folder
@@ -74,11 +77,9 @@ def _find(config: DrawConfig) -> list[Named]:
 
 def _draw_missing(films: Sequence[Named], config: DrawConfig, progress: bool) -> list[str]:
     """Draw into the radiographs that are not finished; the reasons why some could not be drawn into."""
-    from tqdm import tqdm
-
     missing = [film for film in films if finished(film, config) is None]
     there = len(films) - len(missing)
-    work = in_processes(partial(draw_image, config), missing, workers=config.workers or available_cores())
+    work = in_processes(partial(draw_image, config), missing, workers=config.workers)
     with closing(work):
         bar = tqdm(work, "drawing", len(films), initial=there, unit="image", disable=not progress)
         return [reason for _, reason in bar if reason is not None]

@@ -1,7 +1,5 @@
 """NumPy's own files: NPY, and NPZ of one array."""
 
-from __future__ import annotations
-
 import math
 import zipfile
 from pathlib import Path

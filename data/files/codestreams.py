@@ -6,8 +6,6 @@ missing. Every check here follows the standard of its format; what passes was de
 crash.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 from collections.abc import Iterator
@@ -166,9 +164,8 @@ def _huffman_tables(body: bytes) -> set[int]:
         number, counts = body[position], body[position + 1 : position + 17]
         symbols = body[position + 17 : position + 17 + sum(counts)]
         space = sum(count << (16 - length) for length, count in enumerate(counts, start=1))
-        if number > 3 or len(counts) < 16 or len(symbols) < sum(counts) or space >= 1 << 16:
-            raise DamagedCodestream("has a damaged Huffman table")
-        if not symbols or max(symbols) > 16:
+        cut_off = len(counts) < 16 or len(symbols) < sum(counts)
+        if number > 3 or cut_off or space >= 1 << 16 or not symbols or max(symbols) > 16:
             raise DamagedCodestream("has a damaged Huffman table")
         tables.add(number)
         position += 17 + len(symbols)

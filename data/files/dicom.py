@@ -20,8 +20,6 @@ terminal, never 200 MiB more.
 - Run-length encoding: pydicom's own; pylibjpeg's panics, which Python cannot keep off the terminal.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,7 +77,7 @@ class DicomPlane:
     bits: int | None
     """Bits of an integer that are pixel data, its lowest; None for floats."""
     is_signed: bool
-    dataset: Dataset
+    dataset: "Dataset"
     spacing_mm: tuple[float, float] | None
 
 
@@ -147,7 +145,7 @@ def _require_small_deflated(path: Path, force: bool) -> None:
                 )
 
 
-def _require_image(header: Dataset, path: Path) -> None:
+def _require_image(header: "Dataset", path: Path) -> None:
     if "Rows" not in header or "Columns" not in header:
         if not any(keyword in header for keyword in ("SOPClassUID", "DirectoryRecordSequence", "Modality")):
             raise DataError(f"{path} has no DICOM header that can be read; replace it with an intact file")
@@ -168,7 +166,7 @@ def _require_image(header: Dataset, path: Path) -> None:
     require_size(path, int(header.Rows), int(header.Columns), int(header.BitsAllocated) // 8)
 
 
-def _kind(header: Dataset) -> str:
+def _kind(header: "Dataset") -> str:
     """What an object is, by its SOP class, where that is one of the standard's."""
     from pydicom.uid import UID, UID_dictionary
 
@@ -177,12 +175,12 @@ def _kind(header: Dataset) -> str:
     return UID(uid).name if uid in UID_dictionary else "of an unknown kind"
 
 
-def _syntax(dataset: Dataset) -> str | None:
+def _syntax(dataset: "Dataset") -> str | None:
     uid = dataset.file_meta.get("TransferSyntaxUID")
     return None if uid is None else str(uid)
 
 
-def _decode(dataset: Dataset, path: Path) -> Array:
+def _decode(dataset: "Dataset", path: Path) -> Array:
     from pydicom.pixels import get_decoder
     from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -210,7 +208,7 @@ def _decode(dataset: Dataset, path: Path) -> Array:
     return pixels
 
 
-def _decode_frame(dataset: Dataset, path: Path, codec: _Codec, check: _Check) -> Array:
+def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) -> Array:
     """The compressed frame, `[H, W]` in the type that the header allocates; its own headers are checked."""
     import imagecodecs
     from pydicom.encaps import get_frame
@@ -248,7 +246,7 @@ def _decode_frame(dataset: Dataset, path: Path, codec: _Codec, check: _Check) ->
     return stored
 
 
-def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+def _spacing(dataset: "Dataset") -> tuple[float, float] | None:
     """Distance between rows and between columns, of the first attribute that holds two lengths."""
     for keyword in _SPACINGS:
         try:

@@ -1,7 +1,5 @@
 """Which files can be read, by their names; and, for scans of folders, by their first bytes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from data.base.errors import DataError

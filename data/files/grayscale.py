@@ -3,8 +3,6 @@
 Source: DICOM PS3.3, sections C.11.1 (modality LUT) and C.11.2 (VOI LUT), PS3.4, section N.2.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,14 +77,14 @@ def _through(plane: DicomPlane, function: Callable[[Array], Array]) -> NDArray[n
     return by_rows(unsigned, lambda rows: table.take(rows & mask))
 
 
-def _by_range(stored: Array, dataset: Dataset, limits: Array) -> Array:
+def _by_range(stored: Array, dataset: "Dataset", limits: Array) -> Array:
     low, high = limits
     grey = (stored - float(low)) / float(high - low)
     first, last = _modality(limits, dataset)
     return grey if first <= last else 1 - grey
 
 
-def _by_header(stored: Array, dataset: Dataset, limits: Array) -> Array:
+def _by_header(stored: Array, dataset: "Dataset", limits: Array) -> Array:
     from pydicom.pixels import apply_windowing
 
     values = _modality(stored, dataset)
@@ -102,7 +100,7 @@ def _by_header(stored: Array, dataset: Dataset, limits: Array) -> Array:
     return _by_range(stored, dataset, limits)
 
 
-def _modality(stored: Array, dataset: Dataset) -> Array:
+def _modality(stored: Array, dataset: "Dataset") -> Array:
     from pydicom.pixels import apply_rescale
 
     if sequence := dataset.get("ModalityLUTSequence"):
@@ -115,7 +113,7 @@ def _modality(stored: Array, dataset: Dataset) -> Array:
     return apply_rescale(stored, dataset)
 
 
-def _look_up(values: Array, item: Dataset, dataset: Dataset) -> Array:
+def _look_up(values: Array, item: "Dataset", dataset: "Dataset") -> Array:
     """Map values through a lookup table; those before its first and behind its last entry get that entry.
 
     pydicom's own functions count entries in the type of the output: a table of more than 256 entries of
@@ -136,7 +134,7 @@ def _look_up(values: Array, item: Dataset, dataset: Dataset) -> Array:
     return table[entries].astype(np.float64)
 
 
-def _largest_of(item: Dataset) -> int:
+def _largest_of(item: "Dataset") -> int:
     """The largest output of a lookup table. Source: DICOM PS3.3, sections C.11.1.1.1 and C.11.2.1.1."""
     bits = int(item.LUTDescriptor[2])
     if not 1 <= bits <= 16:
@@ -152,7 +150,7 @@ def _grey_of_floats(plane: DicomPlane, path: Path, intensity: Intensity) -> NDAr
     return values
 
 
-def _small_is_bright(dataset: Dataset) -> bool:
+def _small_is_bright(dataset: "Dataset") -> bool:
     """The presentation LUT shape repeats what MONOCHROME1 says, or says it instead (PS3.3, C.11.6)."""
     shape = str(dataset.get("PresentationLUTShape") or "").strip()
     return str(dataset.PhotometricInterpretation).strip() == "MONOCHROME1" or shape == "INVERSE"

@@ -3,8 +3,8 @@
 The decoders are imported for the formats that are read: who has no DICOM needs no pydicom.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,25 +91,19 @@ def _read_radiograph(path: Path, intensity: Intensity) -> Radiograph:
     if not is_dicom_name(path):
         plane = _decode(path)
         return Radiograph(pixels=grey_of(plane, path, intensity), spacing_mm=plane.spacing_mm)
-    _require_file(path)
-    try:
+    with _reading(path, "DICOM"):
         from data.files.dicom import read_dicom
         from data.files.grayscale import grey_of_dicom
 
         image = read_dicom(path)
         return Radiograph(pixels=grey_of_dicom(image, path, intensity), spacing_mm=image.spacing_mm)
-    except DataError:
-        raise
-    except Exception as error:  # decoders raise whatever they please on a damaged file
-        raise _unreadable(path, "DICOM", error) from error
 
 
 def _decode(path: Path) -> StoredPlane:
     """Decode any file but DICOM."""
     require_readable(path)
-    _require_file(path)
     suffix = suffix_of(path)
-    try:
+    with _reading(path, suffix.removeprefix(".").upper()):
         if suffix in RASTER_SUFFIXES:
             from data.files.raster import read_raster
 
@@ -122,20 +116,20 @@ def _decode(path: Path) -> StoredPlane:
         from data.files.nifti import read_nifti
 
         return read_nifti(path)
-    except DataError:
-        raise
-    except Exception as error:  # decoders raise whatever they please on a damaged file
-        raise _unreadable(path, suffix.removeprefix(".").upper(), error) from error
 
 
-def _require_file(path: Path) -> None:
+@contextmanager
+def _reading(path: Path, kind: str) -> Iterator[None]:
+    """What is not there, and what a decoder cannot read, is a DataError."""
     if path.is_dir():
         raise DataError(f"{path} is a folder; give a file")
     if not path.is_file():
         raise DataError(f"{path} does not exist; check the path")
-
-
-def _unreadable(path: Path, kind: str, error: Exception) -> DataError:
-    if isinstance(error, PermissionError):
-        return DataError(f"{path} must not be opened; check its permissions")
-    return DataError(f"{path} cannot be read as {kind}; replace it with an intact file")
+    try:
+        yield
+    except DataError:
+        raise
+    except PermissionError as error:
+        raise DataError(f"{path} must not be opened; check its permissions") from error
+    except Exception as error:  # decoders raise whatever they please on a damaged file
+        raise DataError(f"{path} cannot be read as {kind}; replace it with an intact file") from error

@@ -5,8 +5,6 @@ two images of a pair stay comparable. Only `percentile`, which has to be asked f
 values.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Change maps to files; the inverse of `data.files.images.read_target`."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -3,13 +3,11 @@
 Source: the NIfTI-1 and NIfTI-2 headers (https://nifti.nimh.nih.gov), read with nibabel.
 """
 
-from __future__ import annotations
-
 import gzip
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -39,18 +37,14 @@ class Layout:
 
     def to_plane(self, array: Array) -> Array:
         """`[H, W]` as it is seen, of an array of `shape`."""
-        transposed = self.row_axis > self.column_axis
-        plane = array.reshape(self.shape[min(self._axes)], self.shape[max(self._axes)])
-        return (plane.T if transposed else plane)[self._steps]
+        first, second = sorted((self.row_axis, self.column_axis))
+        plane = array.reshape(self.shape[first], self.shape[second])
+        return (plane.T if first == self.column_axis else plane)[self._steps]
 
     def from_plane(self, plane: Array) -> Array:
         """The array of `shape` of which `plane` is what is seen."""
         flipped = plane[self._steps]
         return (flipped.T if self.row_axis > self.column_axis else flipped).reshape(self.shape)
-
-    @property
-    def _axes(self) -> tuple[int, int]:
-        return self.row_axis, self.column_axis
 
     @property
     def _steps(self) -> tuple[slice, slice]:
@@ -76,11 +70,7 @@ def read_nifti(path: Path) -> StoredPlane:
     # anything, and which can hold names.
     array = np.asanyarray(ArrayProxy(path, header))
     pixels = layout.to_plane(array)
-    return StoredPlane(
-        pixels=pixels,
-        largest=largest_of_type(pixels),
-        spacing_mm=_spacing(header, layout),
-    )
+    return StoredPlane(pixels=pixels, largest=largest_of_type(pixels), spacing_mm=_spacing(header, layout))
 
 
 def read_header(path: Path) -> Any:
@@ -93,7 +83,8 @@ def read_header(path: Path) -> Any:
     from nibabel.nifti1 import Nifti1Header
     from nibabel.nifti2 import Nifti2Header
 
-    with _open(path) as stream:
+    opener: Any = gzip.open if suffix_of(path) == ".nii.gz" else open
+    with opener(path, "rb") as stream:
         first = stream.read(4)
         stream.seek(0)
         is_second = 540 in (int.from_bytes(first, "little"), int.from_bytes(first, "big"))
@@ -145,10 +136,6 @@ def layout_of(header: Any, path: Path) -> Layout:
     # Coordinates grow to the right, the front and the head, all of them against rows and columns.
     flip = (bool(worlds[row][1] > 0), bool(worlds[column][1] > 0))
     return Layout(shape=shape, row_axis=row, column_axis=column, flip=flip)
-
-
-def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path, "rb") if suffix_of(path) == ".nii.gz" else path.open("rb")  # type: ignore[return-value]
 
 
 def _plane_axes(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -1,7 +1,5 @@
 """What every decoder hands over: one grey plane as it is stored, and the limits it was held to."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

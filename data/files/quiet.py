@@ -1,7 +1,5 @@
 """Keep libraries from writing to the terminal about files that are odd; what is wrong is said in one line."""
 
-from __future__ import annotations
-
 import logging
 import os
 import threading

@@ -6,8 +6,6 @@ size that was checked; everything else with Pillow, whose decoders (libpng, libj
 Pixels are taken as they are stored; an orientation in EXIF is what cameras write, and not followed.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What a layout tells of a data set, in columns: the same for all of them."""
 
-from __future__ import annotations
-
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +9,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from data.base.errors import DataError
 from data.config import SPLITS
 from data.index.views import UNKNOWN
 
 UNDATED = np.iinfo(np.int64).max  # sorts behind every moment
 MILLISECONDS_PER_DAY = 86_400_000
+UNREADABLE = "folder cannot be opened"
 
 Integers = NDArray[np.int64]
 
@@ -72,7 +72,7 @@ class Images:
     def __len__(self) -> int:
         return len(self.patient)
 
-    def take(self, rows: Integers) -> Images:
+    def take(self, rows: Integers) -> "Images":
         """The images at `rows`, in that order."""
         indices = pa.array(rows)
 
@@ -139,6 +139,16 @@ class Catalogue:
         """Leave out a file or folder that only its path, relative to the root, can name."""
         self.refused[reason] += 1
         self.refused_files.append((path, reason))
+
+    def require_images(self, root: Path, what: str) -> None:
+        """Refuse a data set of which nothing is left.
+
+        Raises:
+            DataError: naming the folder and the reasons.
+        """
+        if not len(self.images):
+            reasons = ", ".join(f"{reason}: {count}" for reason, count in self.refused.most_common())
+            raise DataError(f"{root} holds no {what} ({reasons}); name another folder")
 
 
 def constant(value: str, length: int) -> pa.Array:

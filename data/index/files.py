@@ -1,7 +1,5 @@
 """Which of the files that tables name lie on the disk. A folder is listed once, however many it holds."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

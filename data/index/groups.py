@@ -1,7 +1,5 @@
 """Patients who may be one person, and so belong in one split."""
 
-from __future__ import annotations
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc

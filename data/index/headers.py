@@ -7,8 +7,6 @@ Source: DICOM PS3.3 C.7.1.1 (Patient), C.7.2.1 (General Study), C.7.3.1 (General
 Series).
 """
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import logging
@@ -20,8 +18,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tqdm import tqdm
+
 from data.base.errors import DataError
-from data.base.processes import available_cores, in_processes
+from data.base.processes import in_processes
 from data.files.formats import DICOM_SUFFIXES, has_dicom_prefix
 from data.index.catalogue import MILLISECONDS_PER_DAY, UNDATED
 from data.index.views import UNKNOWN, normalise_view, view_in_description
@@ -72,11 +72,9 @@ def read_headers(paths: Sequence[str], workers: int) -> Iterator[Header | str]:
     Raises:
         ProcessDiedError: a process died.
     """
-    from tqdm import tqdm
-
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     # For a few files, starting processes takes longer than reading.
-    workers = 1 if len(paths) < _WORTH_A_POOL else workers or available_cores()
+    workers = 1 if len(paths) < _WORTH_A_POOL else workers
     read: dict[int, list[Header | str]] = {}
     with tqdm(total=len(paths), desc="headers", unit="file", disable=None) as bar:
         for number, headers in in_processes(_read_chunk, chunks, workers=workers):

@@ -1,7 +1,5 @@
 """A data set -> manifests of its images and of its pairs."""
 
-from __future__ import annotations
-
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 
 from data.base.atomic import whole_folder, write_rows
 from data.base.errors import DataError, UserError
-from data.index.catalogue import Catalogue, GivenPairs, Images, Source
+from data.index.catalogue import Catalogue, GivenPairs, Source
 from data.index.files import exist
 from data.index.layouts import LAYOUTS, choose_layout
 from data.index.links import link_files
@@ -87,7 +85,10 @@ def index(config: IndexConfig) -> Summary:
     images = catalogue.images
     images.split = assign_splits(images, catalogue.official_splits, config)
     pairs = catalogue.pairs or _pair(catalogue)
-    _note_what_is_written(catalogue, pairs, config.format)
+    if not len(pairs.baseline):
+        catalogue.notes.append(f"there are no pairs, so pairs.{config.format} is not written")
+    if catalogue.refused_files:
+        catalogue.notes.append(f"{REFUSED} lists the files left out; it is private, paths may hold names")
     _write(config, catalogue, pairs, root, out, new)
     return Summary(
         layout=layout,
@@ -128,7 +129,8 @@ def _load_key(config: IndexConfig, layout: str, out: Path) -> bytes | None:
 
 def _keep_usable(catalogue: Catalogue, root: Path, views: Sequence[str]) -> int:
     """Leave out rows without names, repeated ones, missing files and unwanted views; how many are missing."""
-    _drop(catalogue, _is_named(catalogue.images), "row without a patient or an image")
+    named = pc.and_(pc.not_equal(catalogue.images.patient, ""), pc.not_equal(catalogue.images.image, ""))
+    _drop(catalogue, named.to_numpy(zero_copy_only=False), "row without a patient or an image")
     first = first_rows(full_ids(catalogue.images))
     _drop(catalogue, np.isin(np.arange(len(catalogue.images)), first), "row repeated")
     present = catalogue.images.path.is_valid().to_numpy(zero_copy_only=False)
@@ -175,11 +177,6 @@ def _drop(catalogue: Catalogue, kept: NDArray[np.bool_], reason: str) -> None:
         catalogue.select(np.flatnonzero(kept))
 
 
-def _is_named(images: Images) -> NDArray[np.bool_]:
-    named = pc.and_(pc.not_equal(images.patient, ""), pc.not_equal(images.image, ""))
-    return named.to_numpy(zero_copy_only=False)
-
-
 def _keep_views(catalogue: Catalogue, views: Sequence[str]) -> None:
     found = sorted(catalogue.images.view.unique().to_pylist())
     kept = pc.is_in(catalogue.images.view, value_set=pa.array(views)).to_numpy(zero_copy_only=False)
@@ -200,20 +197,14 @@ def _pair(catalogue: Catalogue) -> GivenPairs:
     return GivenPairs(baseline=pairing.baseline, followup=pairing.followup, target=none, target_baseline=none)
 
 
-def _note_what_is_written(catalogue: Catalogue, pairs: GivenPairs, ending: str) -> None:
-    if not len(pairs.baseline):
-        catalogue.notes.append(f"there are no pairs, so pairs.{ending} is not written")
-    if catalogue.refused_files:
-        catalogue.notes.append(f"{REFUSED} lists the files left out; it is private, paths may hold names")
-
-
 def _write(
     config: IndexConfig, catalogue: Catalogue, pairs: GivenPairs, root: Path, out: Path, new: bytes | None
 ) -> None:
     images = catalogue.images
     with whole_folder(out) as folder:
         if config.key is None:
-            prefix = _prefix(root, out)
+            # Relative where that is shorter, so that both can move.
+            prefix = min(os.path.relpath(root, out), str(root), key=len) + "/"
             paths = join(prefix, images.path)
             targets = {
                 "target": join(prefix, pairs.target),
@@ -229,7 +220,9 @@ def _write(
                     ("target_baseline", pairs.target_baseline, images.take(pairs.baseline)),
                 )
             }
-        write_manifest(folder / f"images.{config.format}", _image_table(images, paths))
+        columns = {"id": image_ids(images), "patient_id": images.patient, "image": paths}
+        columns |= {"split": images.split, "view": images.view, **images.labels}
+        write_manifest(folder / f"images.{config.format}", pa.table(columns))
         if len(pairs.baseline):
             table = _pair_table(catalogue, pairs, paths, targets)
             write_manifest(folder / f"pairs.{config.format}", table)
@@ -238,25 +231,6 @@ def _write(
         if config.key is not None and new is not None:  # last, as a run that fails needs none
             save_key(config.key, new)
             catalogue.notes.append(f"a new key is in {config.key}; keep it, other keys give other pseudonyms")
-
-
-def _prefix(root: Path, out: Path) -> str:
-    """What leads from the manifests to the root: relative where that is shorter, so that both can move."""
-    relative = os.path.relpath(root, out)
-    return min(relative, str(root), key=len) + "/"
-
-
-def _image_table(images: Images, paths: pa.Array) -> pa.Table:
-    return pa.table(
-        {
-            "id": image_ids(images),
-            "patient_id": images.patient,
-            "image": paths,
-            "split": images.split,
-            "view": images.view,
-            **images.labels,
-        }
-    )
 
 
 def _pair_table(

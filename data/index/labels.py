@@ -1,7 +1,5 @@
 """Labels of official tables -> columns of 1, 0, -1 (uncertain) and null (unknown), by their names."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,7 +23,7 @@ def read_labels(path: Path, others: Sequence[str]) -> Labels:
     """The columns of a table that hold labels: all but the `others`, and such in which nothing is known."""
     names = [name for name in header_of(path) if name not in others]
     table = read_table(path, names)
-    columns = {_column(name): _VALUES.take(pc.index_in(whole(table[name]), _SPELLED)) for name in names}
+    columns = {_column(name): _VALUES.take(pc.index_in(table[name], _SPELLED)) for name in names}
     return {name: column for name, column in columns.items() if column.null_count < len(column)}
 
 

@@ -1,7 +1,5 @@
 """Links under pseudonyms, so that a manifest need not name files whose paths may say whose they are."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

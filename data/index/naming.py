@@ -1,7 +1,5 @@
 """What samples and patients are called in a manifest: official pseudonyms, or ones derived from a key."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 

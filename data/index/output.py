@@ -1,7 +1,5 @@
 """Which folders an index may be written into: none of others."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from data.base.errors import DataError

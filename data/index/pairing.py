@@ -1,15 +1,13 @@
 """Consecutive studies of one patient in the same view."""
 
-from __future__ import annotations
-
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from data.index.catalogue import MILLISECONDS_PER_DAY, UNDATED, Images, Integers
 from data.index.tables import join
+from data.manifests.records import codes_of
 
 
 class Pairing(NamedTuple):
@@ -32,8 +30,12 @@ def pair_studies(images: Images, *, dated: bool) -> Pairing:
         images: the images of a data set.
         dated: whether moments are milliseconds; days are compared only then.
     """
-    patient, view = _codes(images.patient), _codes(join(images.view, images.region, separator="/"))
-    study = _codes_of_two(patient, _codes(images.study))
+    patient, view, study = (
+        codes_of(column).astype(np.int64)
+        for column in (images.patient, join(images.view, images.region, separator="/"), images.study)
+    )
+    # Studies need other names only within a patient.
+    study = np.unique(patient * (study.max(initial=0) + 1) + study, return_inverse=True)[1].astype(np.int64)
     moment = np.full(study.max(initial=-1) + 1, UNDATED)
     np.minimum.at(moment, study, images.moment)
     order = np.lexsort((images.rank, study, moment[study], view, patient))
@@ -66,14 +68,3 @@ def _in_known_order(earlier: Integers, later: Integers, dated: bool) -> NDArray[
         untimed = (earlier % MILLISECONDS_PER_DAY == 0) | (later % MILLISECONDS_PER_DAY == 0)
         ordered &= ~(same_day & untimed)
     return ordered
-
-
-def _codes(column: pa.Array) -> Integers:
-    """An integer for every different string."""
-    return column.dictionary_encode().indices.to_numpy().astype(np.int64)
-
-
-def _codes_of_two(first: NDArray[Any], second: NDArray[Any]) -> Integers:
-    """An integer for every different pair of integers."""
-    combined = first * (second.max(initial=0) + 1) + second
-    return np.unique(combined, return_inverse=True)[1].astype(np.int64)

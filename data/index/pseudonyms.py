@@ -3,8 +3,6 @@
 Source: HMAC, RFC 2104, with SHA-256; keyed hashing of identifiers as in DICOM PS3.15 Annex E.
 """
 
-from __future__ import annotations
-
 import hmac
 import secrets
 from pathlib import Path
@@ -23,7 +21,7 @@ def load_key(path: Path) -> bytes | None:
         DataError: the file cannot be read, or holds something else, which is not repeated.
     """
     try:
-        text = path.read_text(encoding="ascii").strip()
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -31,10 +29,6 @@ def load_key(path: Path) -> bytes | None:
             f"--key {path} cannot be read ({error.strerror}); make it readable, as another "
             "key gives other pseudonyms"
         ) from None
-    except UnicodeDecodeError:
-        text = ""
-    try:
-        key = bytes.fromhex(text)
     except ValueError:
         key = b""
     if len(key) != _KEY_BYTES:

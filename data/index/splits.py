@@ -1,7 +1,5 @@
 """Splits: official ones kept, missing ones drawn by patient; patients who may be one person stay together."""
 
-from __future__ import annotations
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,7 +26,12 @@ def assign_splits(images: Images, official: frozenset[str], config: SplitConfig)
     """
     if not official:
         groups = images.group.unique().to_pylist()
-        _require_enough_groups(groups, images)
+        patients = pc.count_distinct(images.patient).as_py()
+        if len(groups) < 3 <= patients:
+            raise DataError(
+                f"the {patients:,} patients may be only {len(groups)} person(s), as they share numbers or "
+                "studies, and cannot be split into train, val and test; give data of at least 3"
+            )
         return mapped(images.group, draw_splits(groups, config).get)
     require_one_split(images)
     missing = [name for name in ("val", "test") if name not in official]
@@ -71,12 +74,3 @@ def patients_by_split(patients: pa.Array, splits: pa.Array) -> dict[str, int]:
     counts = counted.aggregate([("patient", "count_distinct")]).to_pylist()
     found = {row["split"]: row["patient_count_distinct"] for row in counts}
     return {split: found.get(split, 0) for split in SPLITS}
-
-
-def _require_enough_groups(groups: list[str], images: Images) -> None:
-    patients = pc.count_distinct(images.patient).as_py()
-    if len(groups) < 3 <= patients:
-        raise DataError(
-            f"the {patients:,} patients may be only {len(groups)} person(s), as they share numbers or "
-            "studies, and cannot be split into train, val and test; give data of at least 3"
-        )

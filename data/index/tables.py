@@ -1,10 +1,9 @@
 """Official tables (CSV, plain or gzipped) -> columns of strings."""
 
-from __future__ import annotations
-
 import csv
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +35,11 @@ def header_of(path: Path) -> list[str]:
         DataError: it cannot be read.
     """
     opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file), [])
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read ({_kind(error)}); download it again") from None
+    with _reading(path), opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        return next(csv.reader(file), [])
 
 
-def read_table(path: Path, columns: Sequence[str], *, multiline: bool = False) -> pa.Table:
+def read_table(path: Path, columns: Sequence[str], *, multiline: bool = False) -> dict[str, pa.Array]:
     """The named columns as strings, an empty one for an empty cell.
 
     Args:
@@ -54,23 +50,20 @@ def read_table(path: Path, columns: Sequence[str], *, multiline: bool = False) -
     Raises:
         DataError: the file cannot be read or lacks a column.
     """
-    try:
-        table = arrow_csv.read_csv(
-            path,
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=multiline),
-            convert_options=arrow_csv.ConvertOptions(
-                include_columns=list(columns),
-                column_types=dict.fromkeys(columns, pa.string()),
-                strings_can_be_null=False,
-            ),
-        )
-    except (KeyError, pa.ArrowKeyError):
-        raise DataError(
-            f"{path} lacks one of the columns {', '.join(columns)}; download the official file again"
-        ) from None
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} cannot be read ({_kind(error)}); download it again") from None
-    return pa.table({name: whole(table[name]) for name in columns})
+    options = arrow_csv.ConvertOptions(
+        include_columns=list(columns),
+        column_types=dict.fromkeys(columns, pa.string()),
+        strings_can_be_null=False,
+    )
+    lines = arrow_csv.ParseOptions(newlines_in_values=multiline)
+    with _reading(path):
+        try:
+            table = arrow_csv.read_csv(path, parse_options=lines, convert_options=options)
+        except (KeyError, pa.ArrowKeyError):
+            raise DataError(
+                f"{path} lacks one of the columns {', '.join(columns)}; download the official file again"
+            ) from None
+    return {name: whole(table[name]) for name in columns}
 
 
 def read_words(path: Path) -> list[str]:
@@ -79,10 +72,8 @@ def read_words(path: Path) -> list[str]:
     Raises:
         DataError: it cannot be read.
     """
-    try:
+    with _reading(path):
         return path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read ({_kind(error)}); download it again") from None
 
 
 def whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
@@ -122,9 +113,14 @@ def moments(dates: pa.Array, times: pa.Array | None = None) -> NDArray[np.int64]
     return np.where(known, result, UNDATED)
 
 
-def _kind(error: Exception) -> str:
-    """What went wrong, without the message: libraries repeat rows there, which may hold names."""
-    return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """A DataError without a library's message: rows are repeated there, which may hold names."""
+    try:
+        yield
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+        kind = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+        raise DataError(f"{path} cannot be read ({kind}); download it again") from None
 
 
 def _milliseconds_of_day(times: pa.Array) -> NDArray[np.int64]:

@@ -1,7 +1,5 @@
 """The source of a user's own files: pairs and images that are read when they are asked for."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -42,7 +40,7 @@ class Files:
         """Whether a path is given."""
         return config.path is not None
 
-    def pairs(self, splits: Iterable[str]) -> dict[str, ManifestPairs | SkipUnreadable]:
+    def pairs(self, splits: Iterable[str]) -> "dict[str, ManifestPairs | SkipUnreadable]":
         """The pairs of some splits; a pair without a target is refused."""
         records = self._load(load_pairs)
         parts = {split: _of_split(records, split, self.path) for split in splits}
@@ -53,7 +51,7 @@ class Files:
                 raise DataError(f"{self.path}: {reason}")
         return {split: self._open(ManifestPairs, part, split) for split, part in parts.items()}
 
-    def images(self, splits: Iterable[str]) -> dict[str, ManifestImages | SkipUnreadable]:
+    def images(self, splits: Iterable[str]) -> "dict[str, ManifestImages | SkipUnreadable]":
         """The images of some splits, both of every pair included."""
         labels = Labels(place=str(self.path), names=self.config.labels, uncertain=self.config.uncertain)
         of_pairs = self.path.is_file() and holds_pairs(self.path)
@@ -71,7 +69,7 @@ class Files:
 
     def _open(
         self, kind: type[_DatasetT], records: RecordTable, split: str, labels: Labels = NO_LABELS
-    ) -> _DatasetT | SkipUnreadable:
+    ) -> "_DatasetT | SkipUnreadable":
         config = self.config
         dataset = kind(
             records=records,

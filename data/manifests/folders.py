@@ -9,8 +9,6 @@
   train, val and test, they name the split and the patient is found below them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Container
 from pathlib import Path
 
@@ -26,29 +24,12 @@ _LAYOUTS = (
 )
 
 
-_DESCRIPTIONS = [f"{stem}{suffix}" for stem in ("manifest", "pairs", "images") for suffix in SUFFIXES]
-
-
-def _refuse_described(root: Path) -> None:
-    """A folder with a manifest is not guessed at: it says whose the files are, their names may not.
-
-    Raises:
-        DataError: naming what to give instead.
-    """
-    if (root / "prepared.json").is_file():
-        raise DataError(f"{root} is prepared data; train on it with --data.prepared {root}")
-    for name in _DESCRIPTIONS:
-        if (root / name).is_file():
-            raise DataError(f"{root} is described by {root / name}: give that manifest, not the folder")
-
-
 def pairs_in_folder(root: Path) -> RecordTable[PairRecord]:
     """Records of the pairs in one of the two layouts of pairs, sorted by name.
 
     Raises:
         DataError: there are none, or a file lacks its counterpart.
     """
-    _refuse_described(root)
     records = _find_pairs(root)
     if not records:
         raise DataError(f"{root} holds no pairs; arrange them as {_LAYOUTS}")
@@ -61,7 +42,6 @@ def images_in_folder(root: Path) -> RecordTable[ImageRecord]:
     Raises:
         DataError: there are none, or a pair is incomplete.
     """
-    _refuse_described(root)
     pairs = _find_pairs(root)
     if pairs:
         return images_of_pairs(RecordTable.of(PairRecord, pairs))
@@ -74,11 +54,16 @@ def is_folder_of_pairs(root: Path) -> bool:
     Raises:
         DataError: a pair is incomplete.
     """
-    _refuse_described(root)
     return bool(_find_pairs(root))
 
 
 def _find_pairs(root: Path) -> list[PairRecord]:
+    # A folder with a manifest is not guessed at: it says whose the files are, their names may not.
+    if (root / "prepared.json").is_file():
+        raise DataError(f"{root} is prepared data; train on it with --data.prepared {root}")
+    for name in (f"{stem}{suffix}" for stem in ("manifest", "pairs", "images") for suffix in SUFFIXES):
+        if (root / name).is_file():
+            raise DataError(f"{root} is described by {root / name}: give that manifest, not the folder")
     if (root / "baseline").is_dir() and (root / "followup").is_dir():
         return _parallel_pairs(root)
     return [

@@ -1,7 +1,5 @@
 """Label columns of a manifest, or of what was prepared from one -> what there is to learn."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A record -> the arrays of its files, checked against each other."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from data.base.errors import DataError

@@ -9,8 +9,6 @@
 Rows stay Arrow columns from the file to the record, so that a million of them is no burden.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Iterator, Sequence
@@ -56,7 +54,7 @@ def pairs_in_manifest(path: Path, *, check_files: bool = True) -> RecordTable[Pa
     kind, columns = _read_table(path)
     if kind != "pairs":
         raise DataError(f"{path} lists single images; pairs need the columns {', '.join(_REQUIRED['pairs'])}")
-    return _checked(path, _pairs(path, columns), check_files)
+    return _pairs(path, columns, check_files)
 
 
 def images_in_manifest(path: Path, *, check_files: bool = True) -> RecordTable[ImageRecord]:
@@ -66,8 +64,8 @@ def images_in_manifest(path: Path, *, check_files: bool = True) -> RecordTable[I
     """
     kind, columns = _read_table(path)
     if kind == "images":
-        return _checked(path, _images(path, columns), check_files)
-    return images_of_pairs(_checked(path, _pairs(path, columns), check_files))
+        return _images(path, columns, check_files)
+    return images_of_pairs(_pairs(path, columns, check_files))
 
 
 def kind_of_manifest(path: Path) -> str:
@@ -76,12 +74,11 @@ def kind_of_manifest(path: Path) -> str:
     Raises:
         DataError: it is neither.
     """
-    _require_manifest(path)
     return _kind_of(path, _column_names(path))
 
 
-def _require_files(path: Path, records: RecordTable) -> None:
-    """Every named file is there and in a readable format."""
+def _require_files(path: Path, records: RecordTable) -> RecordTable:
+    """The records, of which every named file is there and in a readable format."""
     # One listing answers for all files of a folder; a manifest names neighbours one after the other.
     names_in = lru_cache(maxsize=4096)(_names_in)
     for column in (*PAIR_FILES, *IMAGE_FILES):
@@ -100,11 +97,6 @@ def _require_files(path: Path, records: RecordTable) -> None:
                 require_readable(name)
             except DataError as error:
                 raise DataError(f"{path} line {_line(path, row)}: {error}") from None
-
-
-def _checked(path: Path, records: RecordTable, check_files: bool) -> RecordTable:
-    if check_files:
-        _require_files(path, records)
     return records
 
 
@@ -115,20 +107,22 @@ def _names_in(folder: str) -> frozenset[str]:
         return frozenset()
 
 
-def _pairs(path: Path, columns: pa.Table) -> RecordTable[PairRecord]:
+def _pairs(path: Path, columns: pa.Table, check_files: bool) -> RecordTable[PairRecord]:
     columns = _with_plain_paths(columns, PAIR_FILES)
     baselines, followups = columns.column("baseline"), columns.column("followup")
     _refuse_shared(path, columns, ("baseline", "followup"))
     _refuse_repeated(path, codes_of(followups).astype(np.int64) << 32 | codes_of(baselines))
     full_names = pc.binary_join_element_wise(followups, baselines, " since ")
-    return RecordTable(PairRecord, _with_ids(columns, followups, full_names), path.parent)
+    records = RecordTable(PairRecord, _with_ids(columns, followups, full_names), path.parent)
+    return _require_files(path, records) if check_files else records
 
 
-def _images(path: Path, columns: pa.Table) -> RecordTable[ImageRecord]:
+def _images(path: Path, columns: pa.Table, check_files: bool) -> RecordTable[ImageRecord]:
     columns = _with_plain_paths(columns, IMAGE_FILES)
     images = columns.column("image")
     _refuse_repeated(path, codes_of(images))
-    return RecordTable(ImageRecord, _with_ids(columns, images, images), path.parent)
+    records = RecordTable(ImageRecord, _with_ids(columns, images, images), path.parent)
+    return _require_files(path, records) if check_files else records
 
 
 def _with_ids(columns: pa.Table, paths: pa.ChunkedArray, full_names: pa.ChunkedArray) -> pa.Table:
@@ -138,16 +132,8 @@ def _with_ids(columns: pa.Table, paths: pa.ChunkedArray, full_names: pa.ChunkedA
     return columns.append_column("id", pa.array(unique_ids(names, full_names.to_pylist())))
 
 
-def _require_manifest(path: Path) -> None:
-    if not path.exists():
-        raise DataError(f"{path} does not exist; give a CSV or Parquet manifest or a folder")
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path} is neither a folder nor a CSV or Parquet manifest; give one of them")
-
-
 def _read_table(path: Path) -> tuple[str, pa.Table]:
     """What the rows are, and their cells: trimmed strings, null where empty, rows of nothing left out."""
-    _require_manifest(path)
     names = _column_names(path)
     kind = _kind_of(path, names)
     columns = _cells(path, names)
@@ -165,6 +151,10 @@ def _read_table(path: Path) -> tuple[str, pa.Table]:
 
 
 def _column_names(path: Path) -> list[str]:
+    if not path.exists():
+        raise DataError(f"{path} does not exist; give a CSV or Parquet manifest or a folder")
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path} is neither a folder nor a CSV or Parquet manifest; give one of them")
     if path.suffix.lower() == ".parquet":
         import pyarrow.parquet as pq
 
@@ -199,7 +189,10 @@ def _cells(path: Path, names: Sequence[str]) -> pa.Table:
             pc_csv.ConvertOptions(column_types=dict.fromkeys(keys, pa.string()), strings_can_be_null=False),
         )
     except pa.ArrowInvalid as error:
-        _require_equal_lines(path, len(names))
+        for number, line in () if path.suffix.lower() == ".parquet" else _lines(path):
+            if len(line) != len(names):
+                reason = f"line {number} has {len(line)} cells; the header has {len(names)}"
+                raise DataError(f"{path} {reason}") from None
         raise _unreadable(path, error) from error
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
@@ -210,14 +203,6 @@ def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         return column.cast(pa.string())
     except (pa.ArrowException, UnicodeDecodeError):
         raise DataError(f"{path} holds {column.type} in the column {name!r}; store text or numbers") from None
-
-
-def _require_equal_lines(path: Path, cells: int) -> None:
-    if path.suffix.lower() == ".parquet":
-        return
-    for number, line in _lines(path):
-        if len(line) != cells:
-            raise DataError(f"{path} line {number} has {len(line)} cells; the header has {cells}")
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -302,16 +287,13 @@ def _require_splits(path: Path, column: pa.ChunkedArray) -> None:
 
 def _with_plain_paths(columns: pa.Table, names: Sequence[str]) -> pa.Table:
     """Paths without detours, so that one file has one name."""
-    for name in names:
-        if name in columns.column_names:
-            cells = columns.column(name)
-            detour = pc.match_substring_regex(cells, r"//|(^|/)\.{1,2}/").to_numpy()
-            if detour.astype(bool).any():
-                plain = [cell if cell is None else os.path.normpath(cell) for cell in cells.to_pylist()]
-                columns = columns.set_column(
-                    columns.column_names.index(name), name, pa.array(plain, pa.string())
-                )
-    return columns
+    plain = dict(zip(columns.column_names, columns.columns, strict=True))
+    for name in plain.keys() & set(names):
+        cells = plain[name]
+        if pc.any(pc.match_substring_regex(cells, r"//|(^|/)\.{1,2}/")).as_py():
+            paths = [cell if cell is None else os.path.normpath(cell) for cell in cells.to_pylist()]
+            plain[name] = pa.chunked_array([paths], pa.string())
+    return pa.table(plain)
 
 
 def _refuse_shared(path: Path, columns: pa.Table, names: Sequence[str]) -> None:

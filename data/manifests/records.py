@@ -1,7 +1,5 @@
 """What is known of pairs and images before their files are read: a million rows in little memory."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -67,7 +65,7 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
         """Names of the columns that are no field of a record."""
 
     @classmethod
-    def of(cls, kind: type[RecordT], records: Iterable[RecordT]) -> RecordTable[RecordT]:
+    def of(cls, kind: type[RecordT], records: Iterable[RecordT]) -> "RecordTable[RecordT]":
         """A table of records that are there already."""
         rows = list(records)
         cells = {name: [_cell(getattr(row, name)) for row in rows] for name in _known(kind)}
@@ -82,8 +80,8 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
     @overload
     def __getitem__(self, index: int) -> RecordT: ...
     @overload
-    def __getitem__(self, index: slice) -> RecordTable[RecordT]: ...
-    def __getitem__(self, index: int | slice) -> RecordT | RecordTable[RecordT]:
+    def __getitem__(self, index: slice) -> "RecordTable[RecordT]": ...
+    def __getitem__(self, index: int | slice) -> "RecordT | RecordTable[RecordT]":
         if isinstance(index, slice):
             return self.take(np.arange(len(self))[index])
         if not -len(self) <= index < len(self):
@@ -118,25 +116,20 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
         counts = pc.value_counts(self.columns.column(name))
         return Counter({row["values"]: row["counts"] for row in counts.to_pylist()})
 
-    def select(self, name: str, value: str | None) -> RecordTable[RecordT]:
+    def select(self, name: str, value: str | None) -> "RecordTable[RecordT]":
         """The rows that have a value in a column, or, with None, those that have none."""
         column = self.columns.column(name)
         mask = pc.is_null(column) if value is None else pc.equal(column, value)
         return RecordTable(self.kind, self.columns.filter(mask), self.folder)
 
-    def take(self, rows: Any) -> RecordTable[RecordT]:
+    def take(self, rows: Any) -> "RecordTable[RecordT]":
         """The rows of given numbers, in their order."""
         return RecordTable(self.kind, self.columns.take(pa.array(rows, pa.int64())), self.folder)
 
-    def with_column(self, name: str, values: pa.Array) -> RecordTable[RecordT]:
+    def with_column(self, name: str, values: pa.Array) -> "RecordTable[RecordT]":
         """The same rows with a column replaced or added."""
-        names = self.columns.column_names
-        columns = (
-            self.columns.set_column(names.index(name), name, values)
-            if name in names
-            else self.columns.append_column(name, values)
-        )
-        return RecordTable(self.kind, columns, self.folder)
+        columns = dict(zip(self.columns.column_names, self.columns.columns, strict=True))
+        return RecordTable(self.kind, pa.table(columns | {name: values}), self.folder)
 
     def _value(self, name: str, cell: str | None) -> Any:
         if name == "findings":
@@ -186,8 +179,7 @@ def first_rows(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
 def codes_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     """A number for every row, equal where the values are."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    codes: np.ndarray = pc.dictionary_encode(whole, null_encoding="encode").indices.to_numpy()
-    return codes
+    return pc.dictionary_encode(whole, null_encoding="encode").indices.to_numpy()
 
 
 def unique_ids(names: Sequence[str], full_names: Sequence[str]) -> list[str]:

@@ -1,7 +1,5 @@
 """Training, validation and test patients, drawn from a seed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np
@@ -64,7 +62,8 @@ def draw_splits(patients: Iterable[str], config: SplitConfig) -> dict[str, str]:
     Raises:
         DataError: fewer than three patients.
     """
-    position = {patient: _position(patient, config.split_seed) for patient in patients}
+    # Numbers in `[0, 1)` that look random and are the same on every machine.
+    position = {patient: fold_seed(config.split_seed, patient) / 2**63 for patient in patients}
     ordered = sorted(position, key=lambda patient: (position[patient], patient))
     count = len(ordered)
     if count < 3:
@@ -78,8 +77,3 @@ def draw_splits(patients: Iterable[str], config: SplitConfig) -> dict[str, str]:
     val_end = min(max(in_test_or_val, test_end + 1), count - 1)
     names = ["test"] * test_end + ["val"] * (val_end - test_end) + ["train"] * (count - val_end)
     return dict(zip(ordered, names, strict=True))
-
-
-def _position(patient: str, seed: int) -> float:
-    """A number in `[0, 1)` that looks random and is the same on every machine."""
-    return fold_seed(seed, patient) / 2**63

@@ -1,7 +1,5 @@
 """Pairs to files and to a manifest (CSV or Parquet); the inverse of `data.manifests.manifest`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

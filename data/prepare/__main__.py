@@ -49,7 +49,6 @@ class PrepareConfig(SplitConfig):
 def main() -> None:
     """Parse the command line, prepare, say what was done."""
     config = tyro_parse(PrepareConfig, argv(), prog="python -m data.prepare")
-    from data.base.processes import available_cores
     from data.manifests import holds_pairs
     from data.manifests.dataset import load_images, load_pairs
     from data.prepare.writing import Recipe, prepare_records
@@ -65,13 +64,7 @@ def main() -> None:
         framing=config.framing,
         on_error=config.on_error,
     )
-    done = prepare_records(
-        records,
-        config.out,
-        recipe,
-        workers=config.workers or available_cores(),
-        overwrite=config.overwrite,
-    )
+    done = prepare_records(records, config.out, recipe, workers=config.workers, overwrite=config.overwrite)
     counts = ", ".join(f"{done.info.count(split)} {split}" for split in done.info.shards)
     print(f"{config.out}: {counts} {done.info.kind}, {done.written} of them written now")
     if done.skipped:

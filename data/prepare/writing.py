@@ -4,8 +4,6 @@ Every shard is written by one process and appears complete or not at all, so tha
 on where it stopped.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from tqdm import tqdm
 
 from data.base.atomic import write_rows, write_text
 from data.base.errors import DataError
@@ -177,8 +176,6 @@ def _fingerprint(records: RecordTable[Any]) -> str:
 
 def _write_all(shards: Sequence[_Shard], total: int, workers: int, progress: bool) -> int:
     """Write the shards that are not there yet; returns how many samples went into them."""
-    from tqdm import tqdm
-
     written = 0
     there = total - sum(len(shard.rows) for shard in shards)
     with tqdm(total=total, initial=there, desc="preparing", unit="sample", disable=not progress) as bar:
@@ -228,19 +225,13 @@ def _row(record: PairRecord | ImageRecord, kind: Kind, recipe: Recipe) -> dict[s
         **({"findings": "+".join(record.findings) or None} if isinstance(record, PairRecord) else {}),
         **record.columns,
         **{
-            role: _picture(pictures[role], getattr(record, role), recipe, signed=_is_signed(role, recipe))
-            if role in pictures
-            else None
+            role: _picture(pictures[role], getattr(record, role), recipe, role) if role in pictures else None
             for role in PICTURES[kind]
         },
     }
 
 
-def _is_signed(role: str, recipe: Recipe) -> bool:
-    return recipe.change == "signed" and role.startswith("target")
-
-
-def _picture(picture: Radiograph, path: Path, recipe: Recipe, *, signed: bool) -> dict[str, Any]:
+def _picture(picture: Radiograph, path: Path, recipe: Recipe, role: str) -> dict[str, Any]:
     pixels = picture.pixels
     source_height, source_width = pixels.shape
     if recipe.size is not None:
@@ -248,7 +239,7 @@ def _picture(picture: Radiograph, path: Path, recipe: Recipe, *, signed: bool) -
         pixels = content_of(torch.from_numpy(pixels)[None], recipe.size, geometry)[0].numpy()
     height, width = pixels.shape
     return {
-        "pixels": encode(pixels, recipe.bits, signed=signed),
+        "pixels": encode(pixels, recipe.bits, signed=recipe.change == "signed" and role.startswith("target")),
         "height": height,
         "width": width,
         "source_height": source_height,

@@ -1,7 +1,5 @@
 """The source of prepared data, memory-mapped: what is read lies in the page cache and not in the process."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +35,7 @@ class Prepared:
         """Whether a folder or an address of prepared data is given."""
         return config.prepared is not None
 
-    def pairs(self, splits: Iterable[str]) -> dict[str, PreparedPairs | StreamedPairs]:
+    def pairs(self, splits: Iterable[str]) -> "dict[str, PreparedPairs | StreamedPairs]":
         """The pairs of some splits; other ones than asked for, and one without a target, are refused."""
         info, change = self.info, self.config.change
         if info.kind != "pairs":
@@ -50,14 +48,14 @@ class Prepared:
         reader = Reader(info=info, image_size=self.config.image_size)
         return {split: self._pairs(split, reader) for split in splits}
 
-    def images(self, splits: Iterable[str]) -> dict[str, PreparedImages | StreamedImages]:
+    def images(self, splits: Iterable[str]) -> "dict[str, PreparedImages | StreamedImages]":
         """The images of some splits, both of every pair included."""
         labels = Labels(place=self.place, names=self.config.labels, uncertain=self.config.uncertain)
         labels.require_names(self.info.columns, of_pairs=self.info.kind == "pairs")
         reader = Reader(info=self.info, image_size=self.config.image_size, labels=labels)
         return {split: self._images(split, reader) for split in splits}
 
-    def _pairs(self, split: str, reader: Reader) -> PreparedPairs | StreamedPairs:
+    def _pairs(self, split: str, reader: Reader) -> "PreparedPairs | StreamedPairs":
         if self._is_streamed(split):
             return StreamedPairs(self.place, reader, split, self.config.batch_size)
         shards = self._shards(split)
@@ -69,7 +67,7 @@ class Prepared:
             )
         return PreparedPairs(shards, reader)
 
-    def _images(self, split: str, reader: Reader) -> PreparedImages | StreamedImages:
+    def _images(self, split: str, reader: Reader) -> "PreparedImages | StreamedImages":
         if self._is_streamed(split):
             return StreamedImages(self.place, reader, split, self.config.batch_size)
         shards = self._shards(split)
@@ -84,7 +82,7 @@ class Prepared:
             raise DataError(f"{self.place} has nothing in the split {split} (found {found})")
         return is_remote(self.place) and split == "train"
 
-    def _shards(self, split: str) -> Shards:
+    def _shards(self, split: str) -> "Shards":
         return Shards(fetch(self.place, self.info, split, self.config.cache_dir), self.info, split)
 
 
@@ -133,7 +131,7 @@ class Shards:
             self._batches += batches
         self._ends = np.cumsum([len(batch) for batch in self._batches])
 
-    def __reduce__(self) -> tuple[type[Shards], tuple[Path, StoreInfo, str]]:
+    def __reduce__(self) -> "tuple[type[Shards], tuple[Path, StoreInfo, str]]":
         """A loader process maps the files again; nothing of them is copied."""
         return Shards, self._place
 
@@ -154,7 +152,8 @@ class Shards:
             if not isinstance(cell, pa.StructScalar):
                 row[name] = cell.as_py()
             elif name in pictures:
-                row[name] = _picture(cell) if cell.is_valid else None
+                parts = cell.items() if cell.is_valid else ()
+                row[name] = {x: y.as_buffer() if x == "pixels" else y.as_py() for x, y in parts} or None
         return row
 
     def column(self, name: str) -> pa.ChunkedArray:
@@ -169,10 +168,6 @@ def _map(path: Path) -> list[pa.RecordBatch]:
         return list(pa.ipc.open_stream(pa.memory_map(str(path))))
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} is damaged; prepare the data again") from error
-
-
-def _picture(cell: pa.StructScalar) -> dict[str, Any]:
-    return {name: value.as_buffer() if name == "pixels" else value.as_py() for name, value in cell.items()}
 
 
 class _FromShards:

@@ -1,10 +1,11 @@
 """Prepared data in a local folder or at an address in object storage."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from data.base.atomic import whole
 from data.base.errors import DataError, first_line
@@ -23,7 +24,9 @@ def read_info(place: str) -> StoreInfo:
         DataError: there is none, or it is not finished.
     """
     if is_remote(place):
-        return StoreInfo.from_json(_read_remote(f"{place}/{INFO}"), f"{place}/{INFO}")
+        with _opened(f"{place}/{INFO}", "read") as file:
+            text = file.read().decode()
+        return StoreInfo.from_json(text, f"{place}/{INFO}")
     folder = Path(place)
     if not folder.is_dir():
         raise DataError(f"--data.prepared {folder} is no folder; make one with data.prepare")
@@ -51,26 +54,22 @@ def fetch(place: str, info: StoreInfo, split: str, cache_dir: Path) -> Path:
     for address in shard_addresses(place, info, split):
         shard = folder / split / address.rpartition("/")[2]
         if not shard.is_file():  # other processes of this run may copy the same one
-            with whole(shard) as part:
-                _copy(address, part)
+            with (
+                whole(shard) as part,
+                _opened(address, "copied") as source,
+                part.open("wb") as file,
+            ):
+                shutil.copyfileobj(source, file, length=16 << 20)
     return folder
 
 
-def _read_remote(address: str) -> str:
+@contextmanager
+def _opened(address: str, done: str) -> Iterator[IO[bytes]]:
+    """An object in storage, of which the block is to have `done` something."""
     import fsspec
 
     try:
-        with fsspec.open(address, "r", encoding="utf-8") as file:
-            return str(file.read())
+        with fsspec.open(address, "rb") as file:
+            yield file
     except Exception as error:  # every kind of storage has errors of its own
-        raise DataError(f"--data.prepared: {address} cannot be read ({first_line(error)})") from error
-
-
-def _copy(address: str, path: Path) -> None:
-    import fsspec
-
-    try:
-        with fsspec.open(address, "rb") as source, path.open("wb") as file:
-            shutil.copyfileobj(source, file, length=16 << 20)
-    except Exception as error:  # every kind of storage has errors of its own
-        raise DataError(f"--data.prepared: {address} cannot be copied ({first_line(error)})") from error
+        raise DataError(f"--data.prepared: {address} cannot be {done} ({first_line(error)})") from error

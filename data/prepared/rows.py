@@ -1,7 +1,5 @@
 """A row of a prepared data set -> a sample."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache

@@ -12,8 +12,6 @@ Radiographs and magnitudes are unsigned with the largest value as 1; signed chan
 (127) as 1.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence
@@ -66,7 +64,7 @@ class StoreInfo:
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
-    def from_json(cls, text: str, place: str) -> StoreInfo:
+    def from_json(cls, text: str, place: str) -> "StoreInfo":
         """Read prepared.json back.
 
         Raises:

@@ -1,7 +1,5 @@
 """Training data streamed from object storage, shard by shard, by Hugging Face `datasets`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 from typing import Generic, TypeVar

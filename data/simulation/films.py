@@ -102,8 +102,7 @@ def resized(film: Plane, longest: int) -> Plane:
 
     scale = longest / max(film.shape)
     shape = tuple(max(1, round(length * scale)) for length in film.shape)
-    small: Plane = resize(film, shape, order=1, anti_aliasing=scale < 1).astype(np.float32)
-    return small
+    return resize(film, shape, order=1, anti_aliasing=scale < 1).astype(np.float32)
 
 
 def tone_width(lung: float, heart: float) -> float:
@@ -120,11 +119,9 @@ def add_attenuation(grey: Plane, added: Plane, width: float) -> Plane:
     """
     inside = np.clip(grey, TOE, 1 - TOE)
     exposed = logistic(logit(grey) + added / np.float32(width))
-    shown: Plane = np.where(added == 0, grey, np.clip(grey + (exposed - inside), 0, 1)).astype(np.float32)
-    return shown
+    return np.where(added == 0, grey, np.clip(grey + (exposed - inside), 0, 1)).astype(np.float32)
 
 
 def change_map(lines: Plane) -> Plane:
     """Target `[..., H, W]` in [-1, 1] from the change of the line integrals; positive is more attenuation."""
-    target: Plane = np.clip(lines / np.float32(CHANGE_SCALE), -1, 1)
-    return target
+    return np.clip(lines / np.float32(CHANGE_SCALE), -1, 1)

@@ -10,14 +10,7 @@ from data.simulation.films import Plane, change_map, expose
 from data.simulation.findings.volume import INSERT
 from data.simulation.scenarios import Scenario, play
 from data.simulation.volumes.anatomy import Anatomy, Change
-from data.simulation.volumes.projection import (
-    Camera,
-    PlacedVolume,
-    Pose,
-    aperture,
-    frame,
-    place,
-)
+from data.simulation.volumes.projection import Camera, PlacedVolume, Pose, aperture, frame, place
 
 Draw = tuple[Scenario, tuple[Pose, Pose], np.random.Generator]
 """What settles a pair: what changes, the poses of its two images, the source of findings and exposures."""

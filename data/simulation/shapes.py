@@ -45,13 +45,11 @@ def blur(plane: Array, sigma: float) -> Array:
 
     step = int(sigma // 3)
     if step < 2:
-        narrow: Array = gaussian_filter(plane, sigma, mode="nearest")
-        return narrow
+        return gaussian_filter(plane, sigma, mode="nearest")
     height, width = plane.shape
     padded = np.pad(plane, ((0, -height % step), (0, -width % step)), mode="edge")
     coarse = gaussian_filter(downscale_local_mean(padded, (step, step)), sigma / step, mode="nearest")
-    smooth: Array = resize(coarse, padded.shape, order=1)[:height, :width].astype(np.float32)
-    return smooth
+    return resize(coarse, padded.shape, order=1)[:height, :width].astype(np.float32)
 
 
 def draw_side(rng: np.random.Generator, probability: float = 0.5, side: Side = "left") -> Side:
@@ -82,8 +80,8 @@ def curve_through(points: ArrayLike) -> tuple[Curve, float]:
 
 
 def turned_plate(
-    across: NDArray[np.float32],
-    along: NDArray[np.float32],
+    across: Array,
+    along: Array,
     half: tuple[float, float],
     rounding: float,
     blur: float,

@@ -4,8 +4,6 @@ Volumes get pseudonyms, ct0001 and so on. OUT/volumes.private.csv says which fil
 skipped, and keeps the pseudonyms from run to run; it is not for sharing.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from data.base.commandline import argv, run_command, tyro_parse
@@ -29,7 +27,7 @@ def main() -> None:
         print(line)
 
 
-def describe(summary: Summary) -> list[str]:
+def describe(summary: "Summary") -> list[str]:
     """What a run made, in lines for its user."""
     rendered = len(summary.labelled) + len(summary.segmented)
     lines = [f"{summary.pairs} pairs of {summary.volumes} volume(s) in {summary.manifest}"]

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from data.base.errors import DataError
 from data.base.processes import available_cores, in_processes, one_thread
@@ -20,7 +21,6 @@ from data.synthesize.options import SynthesizeConfig
 from data.synthesize.output import (
     MANIFEST,
     PRIVATE,
-    Record,
     claim,
     finished,
     output_of,
@@ -167,8 +167,6 @@ def _jobs(
 def _run(
     jobs: Sequence[Job], config: SynthesizeConfig, device: str, workers: int, progress: bool
 ) -> list[Outcome]:
-    from tqdm import tqdm
-
     outcomes = []
     total = sum(len(job.patients) for job in jobs)
     with tqdm(total=total, desc="rendering", unit="patient", disable=not progress or not jobs) as bar:
@@ -219,7 +217,8 @@ def _summarise(
             f"none of the {len(sources)} volume(s) in {config.ct} could be used; {name}: {reason} (the files "
             f"are named in {config.out / PRIVATE})"
         )
-    splits = _splits(records, config)
+    volumes = {record.volume for record in records}
+    splits = draw_splits(volumes, config) if len(volumes) >= _FEWEST_VOLUMES else {}
     manifest = config.out / MANIFEST
     write_manifest(
         manifest,
@@ -229,7 +228,7 @@ def _summarise(
     return Summary(
         manifest=manifest,
         pairs=sum(len(record.rows) for record in records),
-        volumes=len({record.volume for record in records}),
+        volumes=len(volumes),
         has_splits=bool(splits),
         labelled=sorted({outcome.volume for outcome in used if outcome.labelled}),
         segmented=sorted({outcome.volume for outcome in used if not outcome.labelled}),
@@ -237,11 +236,3 @@ def _summarise(
         private=config.out / PRIVATE,
         left_out={outcome.volume: outcome.missing for outcome in used if outcome.missing},
     )
-
-
-def _splits(records: Sequence[Record], config: SynthesizeConfig) -> dict[str, str]:
-    """The split of every volume, and so of its virtual patients; none where there are too few volumes."""
-    volumes = {record.volume for record in records}
-    if len(volumes) < _FEWEST_VOLUMES:
-        return {}
-    return draw_splits(volumes, config)

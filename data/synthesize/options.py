@@ -10,10 +10,6 @@ from data.base.checks import at_least, between, require
 from data.config import ChangeOption, ScenarioOptions, SplitConfig
 from data.findings import FINDINGS, TABLE, Finding
 
-Format = Literal["png", "nifti"]
-Device = Literal["auto", "cpu", "cuda"]
-
-
 _Weights: Any = make_dataclass(
     "_Weights",
     [(name, Annotated[float, arg(help=entry.description)], entry.weight) for name, entry in TABLE.items()],
@@ -81,14 +77,14 @@ class SynthesizeConfig(SplitConfig, ScenarioOptions):
     image_size: int = 256
     """Side of the square radiographs, in pixels."""
     change: ChangeOption = "magnitude"
-    format: Format = "png"
+    format: Literal["png", "nifti"] = "png"
     """png: 16 bit, in baseline/ followup/ target/ target_baseline/; nifti: float32, as
     CASE/PAIR/{prior,current,diff_map,diff_map_prior}.nii.gz."""
     seed: int = 1
     """Seed of patients, findings and poses."""
     workers: int = 0
     """Rendering processes; 0 takes one for each core, at most 4 with a GPU."""
-    device: Device = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where rays are cast; auto takes the GPU where there is one."""
     overwrite: bool = False
     """Replace the pairs of an earlier run with other settings."""

@@ -1,7 +1,5 @@
 """The pairs of `python -m data.synthesize` on disk: a virtual patient is a piece of the output folder."""
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Mapping, Sequence
@@ -33,11 +31,6 @@ class Record:
     """Fingerprint of the volume's files."""
     rows: list[Row]
     """Its pairs in the manifest, without their splits."""
-
-
-def patient_name(volume: str, patient: int) -> str:
-    """Name of a virtual patient; without an underscore, which would end it in the names of its files."""
-    return f"{volume}-p{patient:03d}"
 
 
 def output_of(config: SynthesizeConfig) -> OutputFolder:
@@ -93,7 +86,7 @@ def write_patient(config: SynthesizeConfig, volume: str, patient: int, digest: s
     Raises:
         DataError: if they cannot be written.
     """
-    name = patient_name(volume, patient)
+    name = f"{volume}-p{patient:03d}"  # without an underscore, which would end it in the names of its files
     rows: list[Row] = []
     with output_of(config).piece(name) as (folder, record):
         for number, findings in enumerate(pairs.findings):

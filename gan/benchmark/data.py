@@ -22,6 +22,8 @@ from data import DataConfig, ImageRecord, PairRecord, RecordTable, collate_pairs
 from data.base.processes import available_cores, in_processes
 from data.config import EmbeddedConfig, SplitConfig
 from data.geometry import Geometry, content_of
+from data.index.indexer import index
+from data.index.options import IndexConfig
 from data.manifests.loading import load_record
 from data.manifests.manifest import images_in_manifest, pairs_in_manifest
 from data.manifests.records import PAIR_FILES
@@ -100,8 +102,8 @@ def read_all(config: DataConfig) -> tuple[float, float]:
     before = private_memory()
     for _ in range(2):
         begun = time.perf_counter()
-        for index in range(count):
-            images[index]
+        for number in range(count):
+            images[number]
         rate = count / (time.perf_counter() - begun)
     return rate, (private_memory() - before) / 2**20
 
@@ -136,8 +138,7 @@ def preparing(folder: Path) -> str:
 def decode_all(records: list[ImageRecord], cores: int) -> None:
     """What preparing cannot do without: every file decoded and resized, on all cores."""
     parts = [records[start::8] for start in range(8)]
-    for _ in in_processes(decode_some, parts, workers=cores):
-        pass
+    list(in_processes(decode_some, parts, workers=cores))
 
 
 def decode_some(records: list[ImageRecord]) -> None:
@@ -164,19 +165,10 @@ def training_data(folder: Path) -> Iterator[tuple[str, AdversarialConfig]]:
 
 
 def _write_pair(folder: Path, pair: Any) -> PairRecord:
-    files = {}
-    for role in PAIR_FILES:
-        files[role] = folder / f"{pair.id.replace('/', '_')}_{role}.npy"
-        np.save(files[role], getattr(pair, role)[0].numpy())
-    return PairRecord(
-        id=pair.id,
-        patient_id=pair.patient_id,
-        split="train",
-        baseline=files["baseline"],
-        followup=files["followup"],
-        target=files["target"],
-        target_baseline=files["target_baseline"],
-    )
+    files: dict[str, Any] = {role: folder / f"{pair.id.replace('/', '_')}_{role}.npy" for role in PAIR_FILES}
+    for role, file in files.items():
+        np.save(file, getattr(pair, role)[0].numpy())
+    return PairRecord(id=pair.id, patient_id=pair.patient_id, split="train", **files)
 
 
 def waiting(config: AdversarialConfig) -> float:
@@ -200,11 +192,10 @@ def waiting(config: AdversarialConfig) -> float:
 def write_mimic(root: Path) -> int:
     """A data set of empty files in the layout of MIMIC-CXR-JPG; returns how many images it has."""
     number = 0
-    tables = {"metadata": ["dicom_id", "subject_id", "study_id", "ViewPosition", "StudyDate", "StudyTime"]}
     root.mkdir()
     with (root / "mimic-cxr-2.0.0-metadata.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(tables["metadata"])
+        writer.writerow(["dicom_id", "subject_id", "study_id", "ViewPosition", "StudyDate", "StudyTime"])
         for patient in range(PATIENTS):
             subject = 10_000_000 + patient
             for study in range(STUDIES):
@@ -222,9 +213,6 @@ def write_mimic(root: Path) -> int:
 
 def index_mimic(folder: Path) -> tuple[float, float]:
     """Seconds and peak memory of `data.index`."""
-    from data.index.indexer import index
-    from data.index.options import IndexConfig
-
     begun = time.perf_counter()
     index(IndexConfig(root=folder / DATA, out=folder / OUT, layout="mimic-cxr-jpg"))
     return time.perf_counter() - begun, _peak_gib()

@@ -60,6 +60,7 @@ class ChangeMaps:
         The numbers of a finding are those over all pairs in which it appeared or resolved.
         """
         everything = range(len(self.target))
+        pixels = torch.cat([target[valid] for target, valid in zip(self.target, self.valid, strict=True)])
         empty = [torch.zeros_like(target) for target in self.target]
         findings = sorted({name for names in self.findings for name in names})
         by_finding: dict[str, object] = {}
@@ -74,7 +75,7 @@ class ChangeMaps:
         return {
             **self._numbers(self.prediction, everything),
             "pairs": len(self.target),
-            "changed": self._changed(everything),
+            "changed": float((pixels.abs() > CHANGED).float().mean()),
             "empty": self._numbers(empty, everything),
             "absdiff": self._numbers(self.difference, everything),
             "findings": by_finding,
@@ -93,10 +94,6 @@ class ChangeMaps:
             signed=self.signed,
         )
 
-    def _changed(self, chosen: Iterable[int]) -> float:
-        pixels = torch.cat([self.target[index][self.valid[index]] for index in chosen])
-        return float((pixels.abs() > CHANGED).float().mean())
-
 
 def change_numbers(prediction: Tensor, target: Tensor, valid: Tensor, *, signed: bool) -> Numbers:
     """AUROC and average precision of change, MAE, PSNR and SSIM of maps `[N, 1, H, W]`.
@@ -109,29 +106,23 @@ def change_numbers(prediction: Tensor, target: Tensor, valid: Tensor, *, signed:
     """
     # Takes seconds to import, and a mistake in the command line should not have to wait for it.
     from torchmetrics.functional.classification import binary_auroc, binary_average_precision
-    from torchmetrics.functional.image import peak_signal_noise_ratio
+    from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
     data_range = 2.0 if signed else 1.0
     positive = (target.abs() > CHANGED)[valid].int()
     score = prediction.abs()[valid].clamp(0, 1)
     psnr = peak_signal_noise_ratio(prediction[valid], target[valid], data_range=data_range).item()
+    _, similar = structural_similarity_index_measure(
+        prediction * valid, target * valid, data_range=data_range, return_full_image=True
+    )
     ranked = 0 < int(positive.sum()) < positive.numel()
     return {
         "auroc": binary_auroc(score, positive).item() if ranked else None,
         "average_precision": binary_average_precision(score, positive).item() if ranked else None,
         "mae": l1_loss(prediction[valid], target[valid]).item(),
         "psnr": psnr if math.isfinite(psnr) else None,
-        "ssim": _ssim(prediction, target, valid, data_range),
+        "ssim": similar[valid].mean().item(),
     }
-
-
-def _ssim(prediction: Tensor, target: Tensor, valid: Tensor, data_range: float) -> float:
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
-    _, local = structural_similarity_index_measure(
-        prediction * valid, target * valid, data_range=data_range, return_full_image=True
-    )
-    return local[valid].mean().item()
 
 
 def change_table(report: Mapping[str, object]) -> str:

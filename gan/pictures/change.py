@@ -37,6 +37,7 @@ def draw_change_grid(
     )
     patches = planes(logits)
     reach = max(1.0, float(np.abs(patches).max()))
+    opinion = Normalize(-reach, reach)
     meaning = "attenuation change" if signed else "change"
     columns = [
         Column("baseline", planes(batch.baseline), norm=grey),
@@ -44,14 +45,7 @@ def draw_change_grid(
         Column("target", planes(batch.target), cmap, norm, bar=meaning),
         Column("prediction", predictions, cmap, norm, bar=meaning),
         Column("prediction on followup", overlays, None, norm, bar=meaning, bar_cmap=cmap),
-        Column(
-            "D's patch logits",
-            patches,
-            "PuOr",
-            Normalize(-reach, reach),
-            bar="fake  <  0  <  real",
-            smooth=False,
-        ),
+        Column("D's patch logits", patches, "PuOr", opinion, bar="fake  <  0  <  real", smooth=False),
     ]
     draw_grid(path, batch.id, columns)
 

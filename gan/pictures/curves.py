@@ -1,8 +1,6 @@
 """Curves of a run's numbers."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -14,7 +12,9 @@ def draw_curves(path: Path, metrics: Path) -> None:
     """Every number of a metrics.jsonl over the optimiser steps, training and validation."""
     series: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for line in read_metrics(metrics):
-        for name, value in _numbers(line):
+        for name, value in line.items():
+            if name in ("step", "epoch", "pairs", "changed") or not isinstance(value, int | float):
+                continue
             series.setdefault(name, {}).setdefault(line["split"], []).append((line["step"], value))
     names = [name for name in series if "test" not in series[name] or len(series[name]) > 1]
     columns = min(4, max(1, len(names)))
@@ -34,12 +34,3 @@ def draw_curves(path: Path, metrics: Path) -> None:
     for axis in axes[len(names) :]:
         axis.set_visible(False)
     save_figure(figure, path)
-
-
-def _numbers(line: Mapping[str, Any]) -> list[tuple[str, float]]:
-    skipped = ("step", "epoch", "pairs", "changed")
-    return [
-        (name, value)
-        for name, value in line.items()
-        if name not in skipped and isinstance(value, int | float)
-    ]

@@ -3,8 +3,6 @@
 A data set is added with one module that holds `find` and `read`, and one line in `LAYOUTS`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple

@@ -6,8 +6,6 @@ studies are numbered in order. The full size comes in batches: patients of `trai
 `CheXpert-v1.0 batch N (train M)`, tables and `valid` in `CheXpert-v1.0 batch 1 (validate & csv)`.
 """
 
-from __future__ import annotations
-
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -99,12 +97,12 @@ def _read_split(path: Path, split: str) -> pa.Table:
     columns = ["Frontal/Lateral", "AP/PA"]
     described = set(columns) <= set(header_of(path))
     table = read_table(path, ["Path", *columns] if described else ["Path"])
-    paths = table["Path"].combine_chunks()
+    paths = table["Path"]
     lateral = pc.match_substring(paths, "lateral")
     direction = constant("", len(paths))
     if described:
-        lateral = pc.equal(table["Frontal/Lateral"].combine_chunks(), "Lateral")
-        direction = table["AP/PA"].combine_chunks()
+        lateral = pc.equal(table["Frontal/Lateral"], "Lateral")
+        direction = table["AP/PA"]
     # A few frontal images carry LL or RL there, which would make them laterals.
     is_known = pc.is_in(direction, value_set=pa.array(["AP", "PA"]))
     frontal = pc.if_else(is_known, direction, "FRONTAL")

@@ -1,7 +1,5 @@
 """Any tree of DICOM files, as an archive exports it: told by the headers alone, never by folder names."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,24 +7,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from data.base.errors import DataError
 from data.files.formats import DICOM_SUFFIXES
-from data.index.catalogue import Catalogue, Images, Source
+from data.index.catalogue import UNREADABLE, Catalogue, Images, Source
 from data.index.groups import groups_of, notes_on
 from data.index.headers import Header, looks_like_dicom, read_headers
 
 LOOKED_FOR = "any DICOM file at any depth"
-_REPEATED = "the same image again"
-_UNREADABLE = "folder cannot be opened"
 
 
 def find(root: Path) -> bool:
     """At least one file that is DICOM by its mark or by its name."""
     return any(path.lower().endswith(DICOM_SUFFIXES) or looks_like_dicom(path) for path in files_below(root))
-
-
-def _size(root: Path, relative: bytes) -> int:
-    return os.stat(os.path.join(os.fsencode(root), relative)).st_size  # noqa: PTH116, PTH118 (bytes)
 
 
 def read(source: Source) -> Catalogue:
@@ -39,8 +30,12 @@ def read(source: Source) -> Catalogue:
     paths = list(files_below(source.root, source.out, unreadable))
     headers: list[Header] = []
     kept: list[bytes] = []
-    refused = [(os.path.relpath(folder, source.root), _UNREADABLE) for folder in unreadable]
+    refused = [(os.path.relpath(folder, source.root), UNREADABLE) for folder in unreadable]
     place_of: dict[str, int] = {}
+
+    def size(relative: bytes) -> int:
+        return os.stat(os.path.join(os.fsencode(source.root), relative)).st_size  # noqa: PTH116, PTH118
+
     for path, header in zip(paths, read_headers(paths, source.workers), strict=True):
         relative = os.path.relpath(path, source.root)
         if not isinstance(header, Header):
@@ -52,9 +47,9 @@ def read(source: Source) -> Catalogue:
             headers.append(header)
             kept.append(encoded)
             continue
-        if _size(source.root, encoded) > _size(source.root, kept[place]):  # the other one was cut off
+        if size(encoded) > size(kept[place]):  # the other one was cut off
             kept[place], encoded = encoded, kept[place]
-        refused.append((os.fsdecode(encoded), _REPEATED))
+        refused.append((os.fsdecode(encoded), "the same image again"))
     numbers = pa.array([header.number for header in headers], pa.string())
     images = _images(headers, kept, numbers)
     catalogue = Catalogue(images=images, namespace="dicom", dated=True, checked=True)
@@ -63,9 +58,7 @@ def read(source: Source) -> Catalogue:
     catalogue.notes += notes_on(images.patient, numbers, images.study)
     if outside := _count_outside(paths, source.root):
         catalogue.notes.append(f"{outside:,} files lie outside ROOT, where links lead")
-    if not headers:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in catalogue.refused.most_common())
-        raise DataError(f"{source.root} holds no radiograph ({reasons}); name another folder")
+    catalogue.require_images(source.root, "radiograph")
     return catalogue
 
 

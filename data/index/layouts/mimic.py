@@ -5,8 +5,7 @@ free-text reports", Scientific Data 6 (2019); https://physionet.org/content/mimi
 https://physionet.org/content/mimic-cxr/2.1.0/. Dates are shifted, by the same amount within a patient.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,6 @@ _RECORDS = "cxr-record-list.csv"
 _LABELS = "mimic-cxr-2.*-chexpert.csv"
 _SPLIT = "mimic-cxr-2.*-split.csv"
 _OFFICIAL_NAMES = {"train": "train", "validate": "val", "test": "test"}
-_NO_SPLIT_FILE = f"{_SPLIT} is not there: splits are drawn, they are not the official ones"
 
 
 def find_jpg(root: Path) -> bool:
@@ -51,10 +49,10 @@ def read_jpg(source: Source) -> Catalogue:
     images = Images(
         patient=patient,
         study=study,
-        image=table["dicom_id"].combine_chunks(),
-        path=join(folder, join(table["dicom_id"].combine_chunks(), ".jpg"), separator="/"),
+        image=table["dicom_id"],
+        path=join(folder, join(table["dicom_id"], ".jpg"), separator="/"),
         view=views_of(table["ViewPosition"]),
-        moment=moments(table["StudyDate"].combine_chunks(), table["StudyTime"].combine_chunks()),
+        moment=moments(table["StudyDate"], table["StudyTime"]),
     )
     return _completed(source.root, Catalogue(images=images, namespace="mimic-cxr", dated=True))
 
@@ -68,8 +66,8 @@ def read_dicom(source: Source) -> Catalogue:
     images = Images(
         patient=patient,
         study=study,
-        image=table["dicom_id"].combine_chunks(),
-        path=table["path"].combine_chunks(),
+        image=table["dicom_id"],
+        path=table["path"],
     )
     catalogue = Catalogue(images=images, namespace="mimic-cxr", dated=True)
     metadata = find_table(source.root, _METADATA)
@@ -81,20 +79,17 @@ def read_dicom(source: Source) -> Catalogue:
     return _completed(source.root, catalogue)
 
 
-def _names(table: pa.Table) -> tuple[pa.Array, pa.Array]:
+def _names(table: Mapping[str, pa.Array]) -> tuple[pa.Array, pa.Array]:
     """Patients and studies as the folders are called."""
-    return join("p", table["subject_id"].combine_chunks()), join("s", table["study_id"].combine_chunks())
+    return join("p", table["subject_id"]), join("s", table["study_id"])
 
 
 def _describe_by_metadata(images: Images, path: Path) -> None:
     table = read_table(path, ("dicom_id", "ViewPosition", "StudyDate", "StudyTime"))
-    rows = pc.index_in(images.image, value_set=table["dicom_id"].combine_chunks())
-    cells = {
-        name: table[name].combine_chunks().take(rows).fill_null("")
-        for name in ("ViewPosition", "StudyDate", "StudyTime")
-    }
-    images.view = views_of(cells["ViewPosition"])
-    images.moment = moments(cells["StudyDate"], cells["StudyTime"])
+    rows = pc.index_in(images.image, value_set=table["dicom_id"])
+    described = (table[name].take(rows).fill_null("") for name in ("ViewPosition", "StudyDate", "StudyTime"))
+    view, date, time = described
+    images.view, images.moment = views_of(view), moments(date, time)
 
 
 def _describe_by_headers(catalogue: Catalogue, source: Source) -> None:
@@ -119,13 +114,13 @@ def _completed(root: Path, catalogue: Catalogue) -> Catalogue:
     """With the labels and the official splits, where their files are there."""
     path = find_table(root, _LABELS)
     if path is not None:
-        studies = join("s", read_table(path, ("study_id",))["study_id"].combine_chunks())
+        studies = join("s", read_table(path, ("study_id",))["study_id"])
         rows = pc.index_in(catalogue.images.study, value_set=studies)
         labels = read_labels(path, ("subject_id", "study_id"))
         catalogue.images.labels = {name: column.take(rows) for name, column in labels.items()}
     path = find_table(root, _SPLIT)
     if path is None:
-        catalogue.notes.append(_NO_SPLIT_FILE)
+        catalogue.notes.append(f"{_SPLIT} is not there: splits are drawn, they are not the official ones")
         return catalogue
     table = read_table(path, ("dicom_id", "split"))
     if unknown := set(table["split"].unique().to_pylist()) - _OFFICIAL_NAMES.keys():
@@ -133,7 +128,7 @@ def _completed(root: Path, catalogue: Catalogue) -> Catalogue:
             f"{path} names the split {min(unknown)!r}; the official ones are {', '.join(_OFFICIAL_NAMES)}"
         )
     official = mapped(table["split"], _OFFICIAL_NAMES.get)
-    rows = pc.index_in(catalogue.images.image, value_set=table["dicom_id"].combine_chunks())
+    rows = pc.index_in(catalogue.images.image, value_set=table["dicom_id"])
     catalogue.images.split = official.take(rows)
     catalogue.official_splits = frozenset(official.unique().to_pylist())
     return catalogue

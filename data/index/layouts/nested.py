@@ -3,8 +3,6 @@
 CASE may be called by a patient's name or number, so nothing here repeats it but the private list.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +13,10 @@ import pyarrow as pa
 
 from data.base.errors import DataError
 from data.files.formats import is_radiograph_file, stem_of
-from data.index.catalogue import Catalogue, GivenPairs, Images, Source
+from data.index.catalogue import UNREADABLE, Catalogue, GivenPairs, Images, Source
 
 LOOKED_FOR = "CASE/PAIR/ folders with prior.nii.gz and current.nii.gz"
 _FILES = ("prior", "current", "diff_map", "diff_map_prior")
-_UNREADABLE = "folder cannot be opened"
-_INCOMPLETE = "pair without prior or current"
-_AMBIGUOUS = "pair with two files of one name"
-_CLOSED = "pair with a file that cannot be opened"
 
 
 class _Folder(NamedTuple):
@@ -50,21 +44,19 @@ def read(source: Source) -> Catalogue:
         elif folder.files:
             pairs.append(folder)
     catalogue = _catalogue(pairs, root)
-    for path, reason in [*refused, *((os.path.relpath(path, root), _UNREADABLE) for path in unreadable)]:
+    for path, reason in [*refused, *((os.path.relpath(path, root), UNREADABLE) for path in unreadable)]:
         catalogue.refuse(path, reason)
-    if not pairs:
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in catalogue.refused.most_common())
-        raise DataError(f"{source.root} holds no complete pair ({reasons}); name another folder")
+    catalogue.require_images(source.root, "complete pair")
     return catalogue
 
 
 def _reason_against(folder: _Folder) -> str | None:
     if folder.files and not {"prior", "current"} <= folder.files.keys():
-        return _INCOMPLETE
+        return "pair without prior or current"
     if any(len(paths) > 1 for paths in folder.files.values()):
-        return _AMBIGUOUS
+        return "pair with two files of one name"
     readable = all(os.access(path, os.R_OK) for paths in folder.files.values() for path in paths)
-    return None if readable else _CLOSED
+    return None if readable else "pair with a file that cannot be opened"
 
 
 def _folders_of_pairs(root: str, unreadable: list[str]) -> Iterator[_Folder]:

@@ -5,8 +5,6 @@ https://nihcc.app.box.com/v/ChestXray-NIHCC. No dates are published; `Follow-up 
 in order, so every image is a study of its own.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow as pa
@@ -32,11 +30,11 @@ def read(source: Source) -> Catalogue:
     path = find_table(source.root, LOOKED_FOR)
     assert path is not None
     table = read_table(path, ("Image Index", "Follow-up #", "Patient ID", "View Position", "Finding Labels"))
-    names, followup = table["Image Index"].combine_chunks(), table["Follow-up #"].combine_chunks()
+    names, followup = table["Image Index"], table["Follow-up #"]
     numbered = sorted(folder.name for folder in source.root.glob("images_*"))
     folders = ["images", *(f"{name}/images" for name in numbered), *numbered]
     images = Images(
-        patient=table["Patient ID"].combine_chunks(),
+        patient=table["Patient ID"],
         study=followup,
         image=pc.replace_substring_regex(names, r"\.png$", ""),
         path=locate(source.root, folders, names),

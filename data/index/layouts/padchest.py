@@ -5,8 +5,6 @@ Medical Image Analysis 66 (2020); https://bimcv.cipf.es/bimcv-projects/padchest/
 published and no split is.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -34,17 +32,17 @@ def read(source: Source) -> Catalogue:
     table = read_table(path, _COLUMNS, multiline=True)
     excluded = pc.equal(table["Projection"], _EXCLUDED)
     count = pc.sum(excluded).as_py() or 0
-    table = table.filter(pc.invert(excluded))
-    names = table["ImageID"].combine_chunks()
+    table = {name: column.filter(pc.invert(excluded)) for name, column in table.items()}
+    names = table["ImageID"]
     numbers = sorted(set(table["ImageDir"].unique().to_pylist()) - {""})
     folders = [*numbers, *(f"images/{number}" for number in numbers), "images", ""]
     images = Images(
-        patient=table["PatientID"].combine_chunks(),
-        study=table["StudyID"].combine_chunks(),
+        patient=table["PatientID"],
+        study=table["StudyID"],
         image=pc.replace_substring_regex(names, r"\.png$", ""),
         path=locate(source.root, folders, names),
         view=views_of(table["Projection"]),
-        moment=moments(table["StudyDate_DICOM"].combine_chunks()),
+        moment=moments(table["StudyDate_DICOM"]),
         labels=labels_in_lists(table["Labels"]),
     )
     catalogue = Catalogue(images=images, namespace="padchest", dated=True, checked=True)

@@ -5,8 +5,6 @@ Data 9 (2022); https://physionet.org/content/vindr-cxr/1.0.0/. All images are po
 patients nor dates are published: every image counts as a patient of its own, and there are no pairs.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pyarrow as pa

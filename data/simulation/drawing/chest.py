@@ -56,8 +56,7 @@ class Chest:
     def limit(self, added: Plane, beyond: float = 0.1) -> Plane:
         """No more than makes the lung as dense as the heart, plus `beyond`; approached smoothly."""
         most = self.room + np.float32(beyond)
-        limited: Plane = (most * np.tanh(added / most)).astype(np.float32)
-        return limited
+        return (most * np.tanh(added / most)).astype(np.float32)
 
     def with_change(self, change: Plane) -> Self:
         """The same chest with a finding in it."""

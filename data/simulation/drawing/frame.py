@@ -56,8 +56,7 @@ class Frame:
         """
         radius = LUNG_DEPTH_MM / 2
         depth = np.clip(np.maximum(*self.depth.values()), 0, radius)
-        path: Plane = 2 * np.sqrt(radius**2 - (radius - depth) ** 2)
-        return path
+        return 2 * np.sqrt(radius**2 - (radius - depth) ** 2)
 
     @cached_property
     def top(self) -> Mapping[Side, float]:
@@ -155,8 +154,7 @@ class Frame:
 
     def distance_from(self, point: Point) -> Plane:
         """Distance `[H, W]` from a point."""
-        distance: Plane = np.hypot(self.rows - point[0], self.columns - point[1])
-        return distance
+        return np.hypot(self.rows - point[0], self.columns - point[1])
 
     def inside(self, side: Side, width: float, beyond: float = 0.0) -> Plane:
         """1 in a lung, 0 outside, linear over `width` around a border `beyond` mm outside the lung's."""
@@ -197,11 +195,9 @@ class Frame:
             part = squared[first : first + offset.size, start : start + offset.size]
             np.minimum(part, square, out=part)
         inner = squared[around : around + height, around : around + width]
-        distance: Plane = np.sqrt(inner) * np.float32(self.pixel)
-        return distance
+        return np.sqrt(inner) * np.float32(self.pixel)
 
 
 def _chord(distance: Plane, radius: float, pixel: float) -> Plane:
     shown = max(radius, 0.8 * pixel)
-    path: Plane = 2 * np.sqrt(np.clip(shown**2 - distance**2, 0, None)) * np.float32((radius / shown) ** 2)
-    return path
+    return 2 * np.sqrt(np.clip(shown**2 - distance**2, 0, None)) * np.float32((radius / shown) ** 2)

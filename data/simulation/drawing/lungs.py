@@ -99,8 +99,10 @@ def _find(image: Plane) -> Lungs | str:
     if not candidates:
         return "no dark region has the size and shape of a lung"
     level = levels[0]
-    best = _best_pair(candidates, level.shape)
-    if best is None:
+    # The two regions, viewer's left first, that look most like a pair of lungs, and how much they do.
+    pairs = ((right, left, _score(right, left, level.shape)) for right in candidates for left in candidates)
+    best = max(pairs, key=lambda pair: pair[2])
+    if best[2] <= 0:
         return "no two dark regions lie side by side at one height"
     if (reason := _doubt(*best, level)) is not None:
         return reason
@@ -151,8 +153,7 @@ def _content(small: Plane) -> Box | str:
 def _equalise(content: Plane) -> Plane:
     """Plane values by their rank, so that only their order counts and no tone curve does."""
     ranks = rankdata(content, method="average").reshape(content.shape)
-    equalised: Plane = (ranks / content.size).astype(np.float32)
-    return equalised
+    return (ranks / content.size).astype(np.float32)
 
 
 def _without_bones(content: Plane) -> tuple[Plane, Plane]:
@@ -171,8 +172,7 @@ def _in_local_units(grey: Plane) -> Plane:
     reach = 0.16 * max(grey.shape)
     offset = grey - blur(grey, reach)
     deviation = np.sqrt(blur(offset**2, reach))
-    level: Plane = (offset / (deviation + 0.02)).astype(np.float32)
-    return level
+    return (offset / (deviation + 0.02)).astype(np.float32)
 
 
 def _candidates(level: Plane) -> list[_Region]:
@@ -223,13 +223,6 @@ def _as_region(labels: NDArray[np.int32], number: int, box: Box, steepness: Plan
         solidity=solidity,
         edge=steepness[box][outline].mean(),
     )
-
-
-def _best_pair(regions: list[_Region], shape: tuple[int, ...]) -> tuple[_Region, _Region, float] | None:
-    """The two regions, viewer's left first, that look most like a pair of lungs, and how much they do."""
-    scored = ((right, left, _score(right, left, shape)) for right in regions for left in regions)
-    best = max(scored, key=lambda pair: pair[2])
-    return best if best[2] > 0 else None
 
 
 def _score(right: _Region, left: _Region, shape: tuple[int, ...]) -> float:
@@ -301,12 +294,10 @@ def _have_a_heart_between(right: Mask, left: Mask) -> bool:
 def _smooth(mask: Mask) -> Mask:
     """One piece without holes, with a smooth outline."""
     smooth = ndimage.gaussian_filter(mask.astype(np.float32), 2.0) > 0.42
-    filled: Mask = ndimage.binary_fill_holes(largest_piece(smooth))
-    return filled
+    return ndimage.binary_fill_holes(largest_piece(smooth))
 
 
 def _enlarge(mask: Mask, box: Box, small: tuple[int, ...], full: tuple[int, ...]) -> Mask:
     whole = np.zeros(small, dtype=np.float32)
     whole[box] = mask
-    enlarged: Mask = resize(whole, full, order=1, anti_aliasing=False) > 0.5
-    return enlarged
+    return resize(whole, full, order=1, anti_aliasing=False) > 0.5

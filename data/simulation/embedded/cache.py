@@ -1,7 +1,5 @@
 """Rendered patients on disk: one file each, in a folder named after everything that shapes its pixels."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
@@ -87,7 +85,7 @@ class StoredPairs:
     """Findings that the baseline and that the followup of each pair shows."""
 
     @classmethod
-    def encode(cls, pairs: Pairs) -> StoredPairs:
+    def encode(cls, pairs: Pairs) -> "StoredPairs":
         """Round to 16 bits."""
         films = np.stack([pairs.baseline, pairs.followup])
         targets = np.stack([pairs.target_baseline, pairs.target])

@@ -1,7 +1,5 @@
 """The source of embedded data: pairs for change models, and single images with the findings they show."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -34,11 +32,11 @@ class Embedded:
         """Whether neither a path nor prepared data is given."""
         return config.path is None and config.prepared is None
 
-    def pairs(self, splits: Iterable[str]) -> dict[str, SyntheticPairs]:
+    def pairs(self, splits: Iterable[str]) -> "dict[str, SyntheticPairs]":
         """The pairs of some splits."""
         return self._open(SyntheticPairs, splits, self.config.change)
 
-    def images(self, splits: Iterable[str]) -> dict[str, SyntheticImages]:
+    def images(self, splits: Iterable[str]) -> "dict[str, SyntheticImages]":
         """The images of some splits, by default with all findings that there can be as labels."""
         findings = tuple(name for name in FINDINGS if name in self.config.synthesis.findings)
         labels = self.config.labels or findings

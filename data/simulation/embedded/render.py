@@ -1,10 +1,10 @@
 """Render the patients that the cache lacks, in several processes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
+
+from tqdm import tqdm
 
 from data.base.processes import available_cores, in_processes, one_thread
 from data.config import SPLITS, EmbeddedConfig
@@ -27,7 +27,7 @@ def render_splits(
     image_size: int,
     cache_dir: Path,
     splits: Sequence[str] = SPLITS,
-    workers: int | None = None,
+    workers: int = 0,
     progress: bool = True,
 ) -> dict[str, list[StoredPairs]]:
     """The pairs of every patient of some splits, from the cache where they are there and intact.
@@ -39,15 +39,13 @@ def render_splits(
         image_size: side of the images in pixels.
         cache_dir: where rendered patients are kept.
         splits: some of train, val and test.
-        workers: rendering processes; by default one for each core.
+        workers: rendering processes; 0 for one per core.
         progress: show a bar over the patients to render.
 
     Raises:
         ValueError: if a split is unknown.
         DataError: if the CT is asked for and not installed.
     """
-    from tqdm import tqdm
-
     for split in splits:
         if split not in SPLITS:
             raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}")
@@ -85,12 +83,6 @@ def _render_patient(
 @lru_cache(maxsize=1)
 def _load_thorax(ct: Path | None, image_size: int) -> Anatomy:
     """Once in each process, for all its patients."""
-    spacing = _spacing(image_size)
+    # Side of a voxel in mm: pixels much larger than it would only hide the finer grid, and wait for it.
+    spacing = 2.0 if image_size > 96 else 2.5 if image_size > 48 else 4.0
     return make_phantom(spacing) if ct is None else load_ct(ct, spacing)
-
-
-def _spacing(image_size: int) -> float:
-    """Side of a voxel in mm: pixels much larger than it would only hide the finer grid, and wait for it."""
-    if image_size > 96:
-        return 2.0
-    return 2.5 if image_size > 48 else 4.0

@@ -1,7 +1,5 @@
 """A thorax on a voxel grid: attenuation, labelled structures and what the findings ask of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -121,8 +119,7 @@ class Anatomy:
 
     def centre(self, *structures: str) -> Point:
         """Centroid `[3]` in mm of the named structures."""
-        centroid: Point = self.structure_points(*structures).mean(axis=0)
-        return centroid
+        return self.structure_points(*structures).mean(axis=0)
 
     def hilum(self, side: Side) -> Point:
         """Position `[3]` in mm where the vessels enter a lung: its medial border at the pulmonary veins."""
@@ -132,11 +129,11 @@ class Anatomy:
         medial = columns[-1] if side == "right" else columns[0]
         return np.array([medial * self.spacing, y, z], dtype=np.float32)
 
-    def fill(self, box: Box, weight: Volume, new_mu: float) -> Change:
+    def fill(self, box: Box, weight: Volume, new_mu: float) -> "Change":
         """The change when denser material fills a share of each voxel of a box; denser tissue stays."""
         return crop_change(weight * np.clip(np.float32(new_mu) - self.mu[box], 0, None), corner_of(box))
 
-    def with_change(self, change: Change) -> Anatomy:
+    def with_change(self, change: "Change") -> "Anatomy":
         """The same thorax with a finding in it."""
         mu = self.mu.copy()
         mu[change.box] += change.delta

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.base.errors import DataError
+from data.base.outputs import stamp_of
 from data.files.formats import stem_of, suffix_of
 from data.files.quiet import quiet
 from data.simulation.volumes.anatomy import LUNG_HU, Volume
@@ -69,16 +70,11 @@ class Source:
 
     def digest(self, root: Path) -> str:
         """Fingerprint of names, sizes and times of its files, to notice that a volume is another one."""
-        parts = [f"{path.relative_to(root)}:{_stamp(path)}" for path in (*self.files, *self.labels)]
+        paths = (*self.files, *self.labels)
+        # A link to nowhere has no stamp; reading it says so.
+        stamps = [":".join(map(str, stamp_of(path) or ("missing",))) for path in paths]
+        parts = [f"{path.relative_to(root)}:{stamp}" for path, stamp in zip(paths, stamps, strict=True)]
         return hashlib.sha256("\n".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
-
-
-def _stamp(path: Path) -> str:
-    try:
-        state = path.stat()
-    except OSError:  # a link to nowhere; reading it says so
-        return "missing"
-    return f"{state.st_size}:{state.st_mtime_ns}"
 
 
 @dataclass(frozen=True, kw_only=True)

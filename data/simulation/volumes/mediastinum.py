@@ -114,7 +114,9 @@ def heart_region(chest: Chest) -> dict[str, Mask]:
     Empty where its volume is not that of a heart.
     """
     x, y, z = chest.grid()
-    dome = _dome(chest) - chest.airway.carina[2]
+    right = chest.lungs.right
+    lowest = right.argmax(axis=2)[right.any(axis=2)]
+    dome = float(np.quantile(lowest, 0.9)) * chest.spacing - chest.airway.carina[2]
     # Below the dome the liver takes the right and the spine's side, above the atria the great vessels do.
     below, above = np.clip(dome - z, 0, None), np.clip(z + 45.0, 0, None)
     region = chest.core & (ndimage.gaussian_filter(chest.hu, 1.0) > _SOFT_HU)
@@ -123,13 +125,6 @@ def heart_region(chest: Chest) -> dict[str, Mask]:
     region = ndimage.binary_opening(region, iterations=max(1, round(5 / chest.spacing)))
     heart = largest_piece(region)
     return {"heart": heart} if _HEART_ML[0] <= chest.millilitres(heart) <= _HEART_ML[1] else {}
-
-
-def _dome(chest: Chest) -> float:
-    """Height in mm of the dome of the right diaphragm."""
-    lung = chest.lungs.right
-    lowest = lung.argmax(axis=2)[lung.any(axis=2)]
-    return float(np.quantile(lowest, 0.9)) * chest.spacing
 
 
 def hilar_region(chest: Chest) -> dict[str, Mask]:

@@ -69,12 +69,7 @@ class _Phantom:
             self.grid.labels[where] = self.names.setdefault(name, len(self.names) + 1)
 
     def paint_tube(
-        self,
-        points: ArrayLike,
-        radius: float,
-        mu: float,
-        name: str | None = None,
-        only: Mask | None = None,
+        self, points: ArrayLike, radius: float, mu: float, name: str | None = None, only: Mask | None = None
     ) -> None:
         weight, box = tube(self.grid, points, radius)
         if only is not None:
@@ -88,16 +83,14 @@ class _Phantom:
         x, y, z = (axis - at for axis, at in zip(self.grid.axes, centre, strict=True))
         cosine, sine = np.cos(np.deg2rad(tilt)), np.sin(np.deg2rad(tilt))
         along, across = cosine * x - sine * z, sine * x + cosine * z
-        inside: Mask = (along / radii[0]) ** 2 + (y / radii[1]) ** 2 + (across / radii[2]) ** 2 < 1
-        return inside
+        return (along / radii[0]) ** 2 + (y / radii[1]) ** 2 + (across / radii[2]) ** 2 < 1
 
     def body(self) -> Mask:
         x, y, z = self.grid.axes
         # Shoulders slope up to a neck.
         neck = np.clip((z - 318) / 50, 0, 1) ** 1.5
         wide, deep = 158 - 85 * neck, 110 - 50 * neck
-        inside: Mask = np.abs((x - _MIDLINE) / wide) ** 2.4 + np.abs((y - _MIDDLE) / deep) ** 2.4 < 1
-        return inside
+        return np.abs((x - _MIDLINE) / wide) ** 2.4 + np.abs((y - _MIDDLE) / deep) ** 2.4 < 1
 
     @staticmethod
     def taper(z: ArrayLike) -> NDArray[np.float32]:

@@ -4,8 +4,6 @@ Geometry of a posterior-anterior chest radiograph: the tube stands behind the pa
 chest; on the film the patient's right is on the viewer's left.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -104,15 +102,14 @@ def aperture(volume: Volume, spacing: float, camera: Camera) -> Volume:
     if variance <= 0:
         return volume
     sigma = variance**0.5 / spacing
-    blurred: Volume = gaussian_filter(volume, (sigma, 0, sigma), mode="nearest", truncate=3.0)
-    return blurred
+    return gaussian_filter(volume, (sigma, 0, sigma), mode="nearest", truncate=3.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlacedVolume:
     """A volume where the rays meet it; made once, it is projected in any number of poses."""
 
-    subject: Subject
+    subject: "Subject"
     corners: NDArray[np.float64]
     """Its corners `[8, 4]` in the world, homogeneous."""
     samples: int
@@ -181,7 +178,7 @@ def place(
 
 
 def cast_rays(
-    subject: Subject,
+    subject: "Subject",
     k_inv: Tensor,
     camera_to_world: Tensor,
     sdd: Tensor,

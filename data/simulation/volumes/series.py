@@ -13,25 +13,16 @@ from typing import Any
 import nibabel
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from data.base.errors import DataError
 from data.base.processes import ProcessDiedError, in_processes
 from data.files.quiet import quiet
 
-_TAGS = (
-    "SOPInstanceUID",
-    "Modality",
-    "PatientID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "ImageType",
-    "ImagePositionPatient",
-    "ImageOrientationPatient",
-    "PixelSpacing",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-)
+_TAGS = [
+    *("SOPInstanceUID", "Modality", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "ImageType"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames"),
+]
 _FEWEST_SLICES = 20
 _AXIAL_COSINE = 0.94
 _GAP_SHARE = 0.1
@@ -87,8 +78,6 @@ def find_series(files: Sequence[Path], *, workers: int = 1, progress: bool = Fal
 
 def _read_headers(files: Sequence[Path], workers: int, progress: bool) -> list[_Slice]:
     """The CT images among the files, in their order."""
-    from tqdm import tqdm
-
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     # For a few files, starting processes takes longer than reading.
     workers = 1 if len(files) < _WORTH_A_POOL else workers
@@ -117,7 +106,7 @@ def _read_header(file: Path) -> _Slice | None:
     try:
         if not file.is_file():  # to open a pipe would wait for ever
             return None
-        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
+        header = pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
         if header.get("Modality") != "CT" or "Rows" not in header:
             return None
         return _Slice(

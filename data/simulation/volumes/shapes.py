@@ -12,8 +12,7 @@ from data.simulation.volumes.anatomy import Anatomy, Box, Change, Point, Volume
 def distance_from(axes: Sequence[Volume], point: Point) -> Volume:
     """Distance in mm of every position on the axes from a point."""
     squares = ((axis - at) ** 2 for axis, at in zip(axes, point, strict=True))
-    distance: Volume = np.sqrt(sum(squares, np.float32(0)))
-    return distance
+    return np.sqrt(sum(squares, np.float32(0)))
 
 
 def smooth_path(points: ArrayLike, step: float) -> Volume:

@@ -105,5 +105,4 @@ def hu_to_mu(hu: Volume) -> Volume:
     """Linear attenuation in 1/mm."""
     from nanodrr.data import preprocess
 
-    mu: Volume = preprocess.hu_to_mu(torch.from_numpy(hu)).numpy()
-    return mu
+    return preprocess.hu_to_mu(torch.from_numpy(hu)).numpy()

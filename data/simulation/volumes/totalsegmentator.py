@@ -70,13 +70,9 @@ TABLES: Mapping[int, Mapping[int, str]] = {
 NAMES: Mapping[str, int] = {name: label for label, name in TABLES[2].items()}
 """Label of every structure in the maps used here: that of version 2."""
 
-MERGED: Mapping[str, str] = {
-    "heart_myocardium": "heart",
-    "heart_atrium_left": "heart",
-    "heart_ventricle_left": "heart",
-    "heart_atrium_right": "heart",
-    "heart_ventricle_right": "heart",
-}
+MERGED: Mapping[str, str] = dict.fromkeys(
+    ("heart_myocardium", *_both("heart_atrium", "heart_ventricle")), "heart"
+)
 """Structures of version 1 that are part of one of version 2. Others that only version 1 has are left out."""
 
 _NUMBER = re.compile("[0-9]{1,5}")
@@ -99,8 +95,7 @@ def translate(labels: NDArray[np.generic], table: Mapping[int, str]) -> NDArray[
     for label, name in table.items():
         if (known := canonical(name)) is not None:
             lookup[label] = NAMES[known]
-    renumbered: NDArray[np.uint8] = lookup[labels.astype(np.int64)]
-    return renumbered
+    return lookup[labels.astype(np.int64)]
 
 
 def table_of_attenuation(labels: NDArray[np.generic], hu: NDArray[np.float32]) -> Mapping[int, str] | None:

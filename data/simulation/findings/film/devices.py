@@ -88,8 +88,7 @@ def _can(frame: Frame, centre: Point, rng: np.random.Generator) -> Plane:
     # Battery and circuit differ; the header with the plug is mostly plastic.
     battery = 1 - 0.2 * (v > 0.15 * half[1])
     header = 1 - 0.45 * (u < -0.55 * half[0])
-    can: Plane = (findings.MU_METAL * _CAN_THICKNESS_MM * edge * battery * header).astype(np.float32)
-    return can
+    return (findings.MU_METAL * _CAN_THICKNESS_MM * edge * battery * header).astype(np.float32)
 
 
 def _brachiocephalic(frame: Frame, side: Side) -> list[Point]:

@@ -46,8 +46,7 @@ def _bulge(chest: Chest, side: Side, reach: float, rng: np.random.Generator) -> 
     thick = 0.7 + 0.3 * ramp(inside - 10.0, 20.0)
     # The present border must not show through.
     lung = frame.inside(side, 8.0, beyond=12.0) * ramp(from_border + 12.0, 12.0)
-    shadow: Plane = covered * thick * lung * chest.below(_level(chest, side, border)[:, None])
-    return shadow
+    return covered * thick * lung * chest.below(_level(chest, side, border)[:, None])
 
 
 def _border(frame: Frame, side: Side) -> tuple[Plane, float]:
@@ -73,5 +72,4 @@ def _level(chest: Chest, side: Side, border: Plane) -> Plane:
     inwards = -frame.outward(side) * (frame.columns - border[:, None])
     strip = (inwards > 5.0) & (inwards < 15.0 + frame.pixel)
     level = (chest.calm * strip).sum(axis=1) / np.maximum(strip.sum(axis=1), 1)
-    smooth: Plane = gaussian_filter1d(level, 8.0 / frame.pixel, mode="nearest")
-    return smooth
+    return gaussian_filter1d(level, 8.0 / frame.pixel, mode="nearest")

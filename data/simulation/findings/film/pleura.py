@@ -82,8 +82,7 @@ def _distance_from_wall(frame: Frame, side: Side) -> Plane:
     above = columns[(highest[columns] - rows[0]) * frame.pixel <= _DOME]
     wall[highest[above], above] = True
     distance = frame.pixel * distance_transform_edt(~wall) + np.minimum(frame.depth[side], 0)
-    smooth: Plane = blur(np.clip(distance, 0, None).astype(np.float32), 1.0 / frame.pixel)
-    return smooth
+    return blur(np.clip(distance, 0, None).astype(np.float32), 1.0 / frame.pixel)
 
 
 def _rim(frame: Frame, side: Side, rng: np.random.Generator) -> Plane:
@@ -93,8 +92,7 @@ def _rim(frame: Frame, side: Side, rng: np.random.Generator) -> Plane:
     end = rng.uniform(0.55, 1.1)
     profile = wall + (apex - wall) * np.exp(-((np.clip(share, 0, None) / 0.28) ** 2))
     wave = 1 + 0.08 * np.sin(2 * np.pi * (share * rng.uniform(1, 2) + rng.random()))
-    width: Plane = (profile * wave * np.clip((end - share) / 0.25, 0, 1)).astype(np.float32)
-    return width
+    return (profile * wave * np.clip((end - share) / 0.25, 0, 1)).astype(np.float32)
 
 
 def _markings(chest: Chest) -> Plane:
@@ -103,5 +101,4 @@ def _markings(chest: Chest) -> Plane:
     if side < 3:
         return np.zeros_like(chest.density)
     calm = gaussian_filter(chest.density, 0.5)  # noise is no vessel
-    thin: Plane = np.clip(calm - grey_opening(calm, size=(side, side), mode="nearest"), 0, 0.3)
-    return thin
+    return np.clip(calm - grey_opening(calm, size=(side, side), mode="nearest"), 0, 0.3)

@@ -71,5 +71,4 @@ def _coronal_depth(anatomy: Anatomy) -> Volume:
     inside = right | left | between_lungs(right, left)
     # Whatever lies below the apex counts as inside, so that the diaphragm is no wall.
     inside = np.logical_or.accumulate(inside[..., ::-1], axis=2)[..., ::-1]
-    depth: Volume = distance_transform_edt(inside[:, 0], sampling=anatomy.spacing).astype(np.float32)
-    return depth
+    return distance_transform_edt(inside[:, 0], sampling=anatomy.spacing).astype(np.float32)
