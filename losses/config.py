@@ -25,6 +25,8 @@ class LossWeights:
 
     l1: float = 100.0
     """Weight of the foreground-weighted L1 distance to the target."""
+    charbonnier: float = 0.0
+    """Weight of the Charbonnier distance to the target, an L1 that is smooth where the error is small."""
     perceptual: float = 1.0
     """Weight of the distance to the target in the features of a frozen network."""
     adversarial: float = 1.0

@@ -55,6 +55,26 @@ def l1_loss(
     return error.mean() if valid is None else _mean_where(error, valid)
 
 
+def charbonnier_loss(
+    prediction: Tensor, target: Tensor, valid: Tensor | None = None, epsilon: float = 1e-3
+) -> Tensor:
+    """Mean of `sqrt(error^2 + epsilon^2) - epsilon`: L1 that is smooth where the error is small, 0 at 0.
+
+    Args:
+        prediction: change map `[B, 1, H, W]`.
+        target: the true map, same shape.
+        valid: pixels that count, broadcastable to the maps; all of them when None.
+        epsilon: error below which it is quadratic.
+
+    Returns:
+        Scalar, at least float32.
+
+    Source: Charbonnier et al., "Two Deterministic Half-Quadratic Regularization Algorithms", 1994.
+    """
+    error = torch.hypot(_absolute_error(prediction, target), torch.tensor(epsilon)) - epsilon
+    return error.mean() if valid is None else _mean_where(error, valid)
+
+
 def masked_l1_loss(prediction: Tensor, target: Tensor, mask: Tensor, valid: Tensor | None = None) -> Tensor:
     """L1 distance over masked pixels only: what masked-image-modelling learns from.
 
@@ -79,5 +99,6 @@ PIXEL_LOSSES: Mapping[str, Callable[[LossConfig], PixelLoss]] = {
         foreground_weight=options.foreground_weight,
         foreground_threshold=options.foreground_threshold,
     ),
+    "charbonnier": lambda _: charbonnier_loss,
 }
 """Pixel-wise terms that the generator can be trained with, by the names of their weights in `LossWeights`."""

@@ -3,6 +3,7 @@ import torch
 from torch.nn import functional
 
 from losses import l1_loss, masked_l1_loss
+from losses.reconstruction import charbonnier_loss
 
 
 def _maps(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -102,3 +103,20 @@ def test_gradcheck():
     prediction.requires_grad_()
     assert torch.autograd.gradcheck(lambda p: l1_loss(p, target, valid), (prediction,))
     assert torch.autograd.gradcheck(lambda p: masked_l1_loss(p, target, valid), (prediction,))
+
+
+def test_charbonnier_is_its_closed_form_over_the_pixels_that_count():
+    prediction = torch.tensor([0.0, 0.3, -0.4, 9.0]).view(1, 1, 2, 2)
+    valid = torch.tensor([1.0, 1.0, 1.0, 0.0]).view(1, 1, 2, 2)
+    expected = sum((error**2 + 0.1**2) ** 0.5 - 0.1 for error in (0.0, 0.3, 0.4)) / 3
+    loss = charbonnier_loss(prediction, torch.zeros_like(prediction), valid, epsilon=0.1)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    assert charbonnier_loss(prediction, prediction) == 0
+
+
+def test_charbonnier_draws_towards_the_target_and_rests_on_it():
+    prediction = torch.tensor([0.5, 0.2, 0.0], requires_grad=True)
+    charbonnier_loss(prediction, torch.tensor([0.0, 0.4, 0.0])).backward()
+    assert prediction.grad[0] > 0
+    assert prediction.grad[1] < 0
+    assert prediction.grad[2] == 0

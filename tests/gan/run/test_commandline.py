@@ -101,7 +101,7 @@ def test_a_mistake_is_named_in_one_line_with_the_remedy(args, words):
     ("text", "words"),
     [
         ("wieghts: {l1: 3}", ["unknown key wieghts", "weights"]),
-        ("weights: {l3: 3}", ["unknown key weights.l3", "l1, perceptual, adversarial"]),
+        ("weights: {l3: 3}", ["unknown key weights.l3", "l1, charbonnier, perceptual, adversarial"]),
         ("weights: 3", ["weights is 3", "mapping"]),
         ("- a\n- b", ["not a mapping"]),
         ("a: [", ["not YAML"]),
