@@ -58,6 +58,10 @@ class ContrastiveStage:
     higher_is_better = False
     shown = ("contrastive",)
 
+    def __post_init__(self) -> None:
+        if self.cases:  # so that a column which is not there is said before anything is written
+            self._groups(collate_images(self.cases))
+
     @staticmethod
     def build_model(config: PretrainConfig) -> ContrastiveEncoder:
         """The model that learns; its `encoder` is what is kept."""

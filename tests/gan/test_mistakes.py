@@ -24,6 +24,40 @@ MISTAKES = {
     ),
     "a target outside its range": (f"adversarial --data.path {{range}} {FRESH}", ["p0_0.npy", "[0, 1]"]),
     "a patient in two splits": (f"adversarial --data.path {{leak}} {FRESH}", ["leak", "p0", "train", "test"]),
+    "labels that are not named": ("classify --data.path {labels} --pretrained none", ["--data.labels"]),
+    "a label that is no column": (
+        "classify --data.path {labels} --data.labels mass --pretrained none",
+        ["labels.csv", "mass", "nodule"],
+    ),
+    "a label that is always missing": (
+        "classify --data.path {labels} --data.labels empty --pretrained none",
+        ["labels.csv", "empty"],
+    ),
+    "a label of one class only": (
+        "classify --data.path {labels} --data.labels ones --pretrained none",
+        ["labels.csv", "ones"],
+    ),
+    "a label of another value": (
+        "classify --data.path {labels} --data.labels wrong --pretrained none",
+        ["labels.csv", "wrong", "maybe"],
+    ),
+    "a classifier on an encoder of another width": (
+        "classify --data.path {labels} --data.labels nodule --network.stem-channels 8 --pretrained "
+        "{pretrained}",
+        ["runs/pretrain", "--network"],
+    ),
+    "a classifier on a run of another kind": (
+        "classify --data.path {labels} --data.labels nodule --pretrained {adversarial}",
+        ["--pretrained", "runs/adversarial", "gan.pretrain"],
+    ),
+    "contrast without a difference": (
+        "pretrain --method contrastive --data.path {pairs} --data.augment.no-enabled",
+        ["data.augment.enabled"],
+    ),
+    "contrast by a column that is not there": (
+        "pretrain --method contrastive --data.path {pairs} --contrast.together group",
+        ["--contrast.together group"],
+    ),
     "a negative weight": ("adversarial --weights.l1 -1", ["weights.l1", "-1"]),
     "no pretraining run": ("adversarial", ["python -m gan.pretrain", "--pretrained none"]),
     "a pretraining run that is none": ("adversarial --pretrained {empty}", ["--pretrained", "empty"]),
@@ -100,6 +134,11 @@ def mistaken(tmp_path_factory, workplace, pairs_folder):
         files = [pairs_folder / kind / f"p{number}_0.png" for kind in ("baseline", "followup", "target")]
         table.append([f"p{0 if split == 'test' else number}", *map(str, files), split])
     (root / "leak.csv").write_text("\n".join(",".join(row) for row in table))
+    rows = ["patient_id,image,split,nodule,empty,ones,wrong"]
+    for number, split in enumerate(["train", "train", "val", "test"]):
+        image = pairs_folder / "followup" / f"p{number}_0.png"
+        rows.append(f"p{number},{image},{split},{number % 2},,1,{'maybe' if number else 0}")
+    (root / "labels.csv").write_text("\n".join(rows))
     garbage = root / "garbage"
     shutil.copytree(workplace / "runs" / "adversarial", garbage)
     shutil.rmtree(garbage / "checkpoints")
@@ -109,6 +148,7 @@ def mistaken(tmp_path_factory, workplace, pairs_folder):
     return {
         **{name: root / name for name in ("broken", "sizes", "range", "empty", "garbage", "resumable")},
         "leak": root / "leak.csv",
+        "labels": root / "labels.csv",
         "pairs": pairs_folder,
         "pretrained": workplace / "runs" / "pretrain",
         "adversarial": workplace / "runs" / "adversarial",
@@ -119,7 +159,7 @@ def mistaken(tmp_path_factory, workplace, pairs_folder):
 def test_a_mistake_gets_one_line_and_exit_code_2(mistake, mistaken, tmp_path):
     command, words = MISTAKES[mistake]
     module, *args = command.format(**mistaken).split()
-    options = {"pretrain": MICRO, "adversarial": MICRO_ADVERSARIAL, "predict": ["--cpu"]}[module]
+    options = {"adversarial": MICRO_ADVERSARIAL, "predict": ["--cpu"]}.get(module, MICRO)
     if "--resume" in args:
         options = []
     before = contents(mistaken["garbage"], mistaken["resumable"])

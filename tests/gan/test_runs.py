@@ -184,6 +184,53 @@ def test_a_stopped_pretraining_run_equals_the_uninterrupted_one(workplace, tmp_p
 
 
 @pytest.fixture(scope="module")
+def labelled(tmp_path_factory, pairs_folder):
+    """A manifest of the followups, with a label that is known, uncertain or unknown."""
+    manifest = tmp_path_factory.mktemp("labelled") / "images.csv"
+    rows = ["patient_id,image,split,nodule,device"]
+    for patient in range(8):
+        split = {6: "val", 7: "test"}.get(patient, "train")
+        for pair in range(2):
+            image = pairs_folder / "followup" / f"p{patient}_{pair}.png"
+            rows.append(f"p{patient},{image},{split},{pair},{('', '-1', '1.0', '0')[(patient + pair) % 4]}")
+    manifest.write_text("\n".join(rows))
+    return manifest
+
+
+@pytest.mark.parametrize(
+    ("module", "options", "kept"),
+    [
+        ("gan.pretrain", ["--method", "contrastive"], "encoder"),
+        ("gan.classify", ["--data.labels", "nodule", "device"], "classifier"),
+    ],
+)
+def test_the_other_stages_resume_to_the_bit(workplace, tmp_path, labelled, module, options, kept):
+    options = [*MICRO, "--epochs", "2", "--checkpoint-every", "1", "--data.path", labelled, *options]
+    if module == "gan.classify":
+        options += ["--pretrained", workplace / "runs" / "pretrain"]
+    straight = run(module, *options, "--run-dir", "straight", cwd=tmp_path)
+    assert straight.returncode == 0, straight.stderr
+    numbers = lines(tmp_path / "straight" / "metrics.jsonl")[-1]
+    if module == "gan.classify":
+        assert numbers["labels"]["nodule"] == {"auroc": numbers["auroc"], "positives": 1, "known": 2}
+        assert numbers["labels"]["device"]["known"] == 1
+    else:
+        assert numbers["images"] == 2
+        assert {"recall_at_1", "recall_at_5"} <= set(numbers) & set(numbers["untrained"])
+    assert len(list((tmp_path / "straight" / "samples").iterdir())) == 2
+
+    folder = RunDir(tmp_path / "stopped")
+    stop_after_first_checkpoint(module, *options, "--run-dir", "stopped", cwd=tmp_path, folder=folder)
+    done = run(module, "--resume", "stopped", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert folder.metrics.read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
+    ours, expected = (
+        load_file(path / kept / "model.safetensors") for path in (folder.path, tmp_path / "straight")
+    )
+    assert all(torch.equal(ours[name], expected[name]) for name in expected)
+
+
+@pytest.fixture(scope="module")
 def prepared(tmp_path_factory, pairs_folder):
     out = tmp_path_factory.mktemp("prepared") / "out"
     done = run("data.prepare", pairs_folder, out, "--size", "native", cwd=out.parent)
