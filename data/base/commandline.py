@@ -106,6 +106,11 @@ def _fold(boxed: str) -> str:
     """One line out of tyro's box: the message, and the flags it proposes."""
     lines = [line.strip("│╭╮╰╯─ \n") for line in boxed.splitlines() if not line.startswith(("╭", "╰"))]
     lines = [line for line in lines if line]
+    if len(lines) > 1 and not lines[1].strip(
+        "-"
+    ):  # in ASCII a title underlined with hyphens stands for a box
+        del lines[:2]
+    lines = [line for line in lines if line.strip("-")]
     message = [line for line in lines if "full helptext" not in line]
     proposed = [line.split()[0].rstrip(",") for line in message if line.startswith("--")]
     head: list[str] = []

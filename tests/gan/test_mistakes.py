@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.micro import MICRO, MICRO_ADVERSARIAL, run
+from tests.micro import MICRO, MICRO_ADVERSARIAL, call
 
 FRESH = "--pretrained none --weights.perceptual 0"
 TO_MAP = "{pairs}/followup/p0_0.png -o m.png"
@@ -163,7 +163,7 @@ def test_a_mistake_gets_one_line_and_exit_code_2(mistake, mistaken, tmp_path):
     if "--resume" in args:
         options = []
     before = contents(mistaken["garbage"], mistaken["resumable"])
-    done = run(f"gan.{module}", *options, *args, cwd=tmp_path)
+    done = call(f"gan.{module}", *options, *args, cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     message = done.stderr.strip().splitlines()
     assert len(message) == 1, done.stderr
