@@ -1,13 +1,8 @@
 """Small real files and the smallest options, for the tests of the stages."""
 
-import contextlib
-import io
 import os
-import runpy
-import signal
 import subprocess
 import sys
-import traceback
 from pathlib import Path
 
 import numpy as np
@@ -88,34 +83,3 @@ def run(module, *args, cwd, launcher=()):
         timeout=300,
         check=False,
     )
-
-
-def call(module, *args, cwd):
-    """`python -m MODULE ARGS` in this process, which has imported torch already; as `run` gives it back.
-
-    For what a process of its own proves nothing: not signals, several processes, or what is imported.
-    """
-    from accelerate.state import AcceleratorState, GradientState
-
-    stdout, stderr = io.StringIO(), io.StringIO()
-    before, argv, folder = signal.getsignal(signal.SIGTERM), sys.argv, Path.cwd()
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
-    sys.argv, code = [module, *map(str, args)], 0
-    try:
-        os.chdir(cwd)
-        with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
-            try:
-                runpy.run_module(module, run_name="__main__", alter_sys=True)
-            except SystemExit as stop:
-                code = stop.code or 0
-            except Exception:
-                traceback.print_exc()
-                code = 1
-    finally:
-        os.chdir(folder)
-        sys.argv = argv
-        signal.signal(signal.SIGTERM, before)
-        AcceleratorState._reset_state(reset_partial_state=True)
-        GradientState._reset_state()
-    return subprocess.CompletedProcess(sys.argv, code, stdout.getvalue(), stderr.getvalue())

@@ -4,7 +4,8 @@ import shutil
 
 import pytest
 
-from tests.micro import MICRO, MICRO_ADVERSARIAL, call
+from tests.calling import call
+from tests.micro import MICRO, MICRO_ADVERSARIAL
 
 FRESH = "--pretrained none --weights.perceptual 0"
 TO_MAP = "{pairs}/followup/p0_0.png -o m.png"

@@ -1,12 +1,10 @@
-"""Whole runs, by the commands a user types, in real processes."""
+"""Whole runs, by the commands a user types; in processes of their own where those prove something."""
 
 import json
 import os
+import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,18 +14,12 @@ from safetensors.torch import load_file
 from gan.run.checkpoint import list_checkpoints
 from gan.run.directory import RunDir
 from networks import BottleneckEncoder, LongitudinalMIMModelBig
-from tests.micro import ADVERSARIAL, MICRO, MICRO_ADVERSARIAL, PRETRAIN, command_environment, run, write_pairs
+from tests.calling import call
+from tests.micro import ADVERSARIAL, MICRO, MICRO_ADVERSARIAL, PRETRAIN, run, write_pairs
+from tests.stopping import signal_after
 
-
-def start(module, *args, cwd):
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, args)],
-        cwd=cwd,
-        env=command_environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+SAVE = "accelerate.Accelerator.save_state"
+"""When it returns, a checkpoint is on the disk and not yet in its place."""
 
 
 def lines(path: Path):
@@ -76,17 +68,22 @@ def test_patients_are_split_once_for_both_stages(workplace):
     assert {split for _, split in rows} == {"train", "val", "test"}
 
 
-def test_a_second_run_takes_the_next_free_directory(workplace, pairs_folder):
-    before = (workplace / "runs" / "pretrain" / "config.yaml").stat().st_mtime_ns
-    done = run("gan.pretrain", *PRETRAIN, "--data.path", pairs_folder, "--max-steps", "1", cwd=workplace)
+def test_a_second_run_takes_the_next_free_directory(workplace, tmp_path, pairs_folder):
+    shutil.copytree(workplace / "runs" / "pretrain", tmp_path / "runs" / "pretrain")
+    before = contents(tmp_path / "runs" / "pretrain")
+    done = call("gan.pretrain", *PRETRAIN, "--data.path", pairs_folder, "--max-steps", "1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("run directory: runs/pretrain-2\n")
-    assert (workplace / "runs" / "pretrain" / "config.yaml").stat().st_mtime_ns == before
+    assert contents(tmp_path / "runs" / "pretrain") == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_config_yaml_repeats_the_run_to_the_bit(workplace, tmp_path):
     first = workplace / "runs" / "adversarial"
-    done = run(
+    done = call(
         "gan.adversarial",
         *("--config", first / "config.yaml"),
         *("--pretrained", workplace / "runs" / "pretrain"),
@@ -104,45 +101,52 @@ def assert_equal_tensors(tensors, reference: Path):
     assert all(torch.equal(tensors[name], expected[name]) for name in expected)
 
 
-def stop_after_first_checkpoint(module, *options, cwd, folder, number=signal.SIGINT):
-    """Start a run, send it a signal as soon as it has saved once; the step it stopped at, and its stderr."""
-    process = start(module, *options, cwd=cwd)
-    deadline = time.monotonic() + 200
-    while not list_checkpoints(folder):
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=100)
-    assert process.returncode == (130 if number == signal.SIGINT else -number), errors
-    return int(list_checkpoints(folder)[-1].name.removeprefix("step_")), errors
+def stopped_in_save(save, module, *options, cwd, number=signal.SIGINT):
+    """Run a command that gets a signal while it writes checkpoint number `save`; the step it stopped at."""
+    with pytest.MonkeyPatch.context() as patch:
+        signal_after(patch, number, SAVE, save)
+        done = call(module, *options, cwd=cwd)
+    return stopped_at(done)
+
+
+def stopped_at(done):
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    (step,) = re.findall(r"stopped at step (\d+) and saved; continue with --resume", done.stderr)
+    return int(step)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one(workplace, tmp_path, pairs_folder, number):
-    """SIGINT saves where it is; SIGKILL falls back to the newest checkpoint; both end in the same bits."""
-    options = [*ADVERSARIAL, "--data.path", pairs_folder, "--pretrained", workplace / "runs" / "pretrain"]
-    options += ["--checkpoint-every", "1", "--keep-checkpoints", "3"]
-    folder = RunDir(tmp_path / "runs" / "adversarial")
-    stopped_at, errors = stop_after_first_checkpoint(
-        "gan.adversarial", *options, cwd=tmp_path, folder=folder, number=number
-    )
-    if number == signal.SIGINT:
-        assert "continue with --resume runs/adversarial" in errors
-        assert "Traceback" not in errors
-    reference = workplace / "runs" / "adversarial"
-    last = lines(reference / "metrics.jsonl")[-1]["step"]
-    assert stopped_at < last, "the run was over before it was stopped"
+    """SIGINT saves where it is; SIGKILL falls back to the newest checkpoint; both end in the same bits.
 
-    done = run("gan.adversarial", "--resume", "runs/adversarial", cwd=tmp_path)
+    A real process each. It is killed at the end of an epoch, with the log ahead of the newest checkpoint.
+    """
+    every, save, last = (100, 1, 3) if number == signal.SIGINT else (1, 4, 3)
+    options = [*ADVERSARIAL, "--data.path", pairs_folder, "--pretrained", workplace / "runs" / "pretrain"]
+    options += ["--checkpoint-every", every, "--keep-checkpoints", "3"]
+    stopped = run("tests.stopping", int(number), SAVE, save, "gan.adversarial", *options, cwd=tmp_path)
+    if number == signal.SIGINT:
+        assert stopped_at(stopped) == last
+        assert "continue with --resume runs/adversarial" in stopped.stderr
+    else:
+        assert stopped.returncode == -number, stopped.stderr
+    folder, reference = RunDir(tmp_path / "runs" / "adversarial"), workplace / "runs" / "adversarial"
+    assert list_checkpoints(folder)[-1].name == f"step_{last:08d}"
+    assert (lines(folder.metrics)[-1]["step"] > last) == (number == signal.SIGKILL)
+
+    done = call("gan.adversarial", "--resume", "runs/adversarial", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert f"resumed from step {stopped_at}" in done.stdout
+    assert f"resumed from step {last}" in done.stdout
     assert folder.metrics.read_text() == (reference / "metrics.jsonl").read_text()
     assert_equal_tensors(load_file(folder.generator / "model.safetensors"), reference)
 
 
 def test_every_option_that_touches_the_state_resumes_to_the_bit(workplace, tmp_path):
-    """Signed maps of wide images, bf16, accumulation, loader processes, frozen encoder, late D, plug-in."""
+    """Signed maps of wide images, bf16, accumulation, loader processes, frozen encoder, late D, plug-in.
+
+    Stopped twice: before the encoder is free and D plays, and in the middle of an epoch in which they are.
+    """
     data = write_pairs(tmp_path / "wide", shape=(24, 40))
     options = [
         *MICRO_ADVERSARIAL,
@@ -153,7 +157,7 @@ def test_every_option_that_touches_the_state_resumes_to_the_bit(workplace, tmp_p
         *("--checkpoint-every", "1"),
         *("--pretrained", workplace / "runs" / "pretrain"),
     ]
-    straight = run("gan.adversarial", *options, "--run-dir", "straight", cwd=tmp_path)
+    straight = call("gan.adversarial", *options, "--run-dir", "straight", cwd=tmp_path)
     assert straight.returncode == 0, straight.stderr
     numbers = lines(tmp_path / "straight" / "metrics.jsonl")
     late = [line for line in numbers if line["split"] == "train" and "adversarial" in line]
@@ -161,23 +165,22 @@ def test_every_option_that_touches_the_state_resumes_to_the_bit(workplace, tmp_p
     assert not [line for line in late if line["epoch"] == 1]
     assert all("extra/total_variation" in line for line in numbers if line["split"] == "train")
 
-    folder = RunDir(tmp_path / "stopped")
-    stop_after_first_checkpoint(
-        "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path, folder=folder
-    )
-    done = run("gan.adversarial", "--resume", "stopped", cwd=tmp_path)
+    assert stopped_in_save(1, "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path) == 2
+    assert stopped_in_save(2, "gan.adversarial", "--resume", "stopped", cwd=tmp_path) == 5
+    done = call("gan.adversarial", "--resume", "stopped", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    folder = RunDir(tmp_path / "stopped")
     assert folder.metrics.read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
     assert_equal_tensors(load_file(folder.generator / "model.safetensors"), tmp_path / "straight")
 
 
 def test_a_stopped_pretraining_run_equals_the_uninterrupted_one(workplace, tmp_path, pairs_folder):
-    folder = RunDir(tmp_path / "runs" / "pretrain")
-    options = [*PRETRAIN, "--data.path", pairs_folder, "--checkpoint-every", "1"]
-    stop_after_first_checkpoint("gan.pretrain", *options, cwd=tmp_path, folder=folder)
-    done = run("gan.pretrain", "--resume", "runs/pretrain", cwd=tmp_path)
+    """By the signal of a scheduler, this time."""
+    options = [*PRETRAIN, "--data.path", pairs_folder, "--checkpoint-every", "100"]
+    assert stopped_in_save(1, "gan.pretrain", *options, cwd=tmp_path, number=signal.SIGTERM) == 4
+    done = call("gan.pretrain", "--resume", "runs/pretrain", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    reference = workplace / "runs" / "pretrain"
+    folder, reference = RunDir(tmp_path / "runs" / "pretrain"), workplace / "runs" / "pretrain"
     assert folder.metrics.read_text() == (reference / "metrics.jsonl").read_text()
     ours, expected = (load_file(path / "encoder" / "model.safetensors") for path in (folder.path, reference))
     assert all(torch.equal(ours[name], expected[name]) for name in expected)
@@ -208,7 +211,8 @@ def test_the_other_stages_resume_to_the_bit(workplace, tmp_path, labelled, modul
     options = [*MICRO, "--epochs", "2", "--checkpoint-every", "1", "--data.path", labelled, *options]
     if module == "gan.classify":
         options += ["--pretrained", workplace / "runs" / "pretrain"]
-    straight = run(module, *options, "--run-dir", "straight", cwd=tmp_path)
+    start = run if module == "gan.classify" else call
+    straight = start(module, *options, "--run-dir", "straight", cwd=tmp_path)
     assert straight.returncode == 0, straight.stderr
     numbers = lines(tmp_path / "straight" / "metrics.jsonl")[-1]
     if module == "gan.classify":
@@ -220,8 +224,9 @@ def test_the_other_stages_resume_to_the_bit(workplace, tmp_path, labelled, modul
     assert len(list((tmp_path / "straight" / "samples").iterdir())) == 2
 
     folder = RunDir(tmp_path / "stopped")
-    stop_after_first_checkpoint(module, *options, "--run-dir", "stopped", cwd=tmp_path, folder=folder)
-    done = run(module, "--resume", "stopped", cwd=tmp_path)
+    last = numbers["step"]
+    assert 0 < stopped_in_save(1, module, *options, "--run-dir", "stopped", cwd=tmp_path) < last
+    done = call(module, "--resume", "stopped", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert folder.metrics.read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
     ours, expected = (
@@ -233,14 +238,14 @@ def test_the_other_stages_resume_to_the_bit(workplace, tmp_path, labelled, modul
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory, pairs_folder):
     out = tmp_path_factory.mktemp("prepared") / "out"
-    done = run("data.prepare", pairs_folder, out, "--size", "native", cwd=out.parent)
+    done = call("data.prepare", pairs_folder, out, "--size", "native", "--workers", "1", cwd=out.parent)
     assert done.returncode == 0, done.stderr
     assert f"train on it with --data.prepared {out}" in done.stdout
     return out
 
 
 def test_prepared_data_train_the_same_networks_as_their_files(workplace, tmp_path, prepared):
-    done = run(
+    done = call(
         "gan.adversarial",
         *(*ADVERSARIAL, "--data.prepared", prepared),
         *("--pretrained", workplace / "runs" / "pretrain"),
@@ -260,14 +265,12 @@ def test_a_run_on_streamed_data_resumes_to_the_bit(workplace, tmp_path, prepared
         *("--pretrained", workplace / "runs" / "pretrain"),
         *("--checkpoint-every", "1"),
     ]
-    straight = run("gan.adversarial", *options, "--run-dir", "straight", cwd=tmp_path)
+    straight = call("gan.adversarial", *options, "--run-dir", "straight", cwd=tmp_path)
     assert straight.returncode == 0, straight.stderr
     assert "unknown (streamed) train" in straight.stdout
+    assert stopped_in_save(1, "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path) == 2
     folder = RunDir(tmp_path / "stopped")
-    stop_after_first_checkpoint(
-        "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path, folder=folder
-    )
-    done = run("gan.adversarial", "--resume", "stopped", cwd=tmp_path)
+    done = call("gan.adversarial", "--resume", "stopped", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert folder.metrics.read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
 
@@ -292,7 +295,7 @@ def test_unreadable_files_are_skipped_counted_and_named(workplace, tmp_path, pai
     bad = [data / "followup" / f"{patient_of[split]}_0.png" for split in ("train", "val", "test")]
     for path in bad:
         path.write_bytes(b"no picture")
-    done = run(
+    done = call(
         "gan.adversarial",
         *(*ADVERSARIAL, "--data.path", data, "--data.on-error", "skip"),
         *("--pretrained", workplace / "runs" / "pretrain"),
@@ -312,7 +315,7 @@ def test_unreadable_files_are_skipped_counted_and_named(workplace, tmp_path, pai
 
 
 def test_networks_of_the_users_own_run_by_command(tmp_path, pairs_folder):
-    done = run(
+    done = call(
         "gan.adversarial",
         *MICRO_ADVERSARIAL,
         *(
@@ -330,7 +333,7 @@ def test_networks_of_the_users_own_run_by_command(tmp_path, pairs_folder):
     )
     assert done.returncode == 0, done.stderr
     args = [pairs_folder / kind / "p0_0.png" for kind in ("baseline", "followup")]
-    done = run("gan.predict", "runs/adversarial", *args, "-o", "map.npy", "--cpu", cwd=tmp_path)
+    done = call("gan.predict", "runs/adversarial", *args, "-o", "map.npy", "--cpu", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
@@ -344,8 +347,8 @@ def test_prediction_comes_in_the_size_of_the_followup(workplace, tmp_path):
             tmp_path / f"{name}.png", rng.integers(0, 65535, (50, 70), dtype=np.uint16), check_contrast=False
         )
     run_folder = workplace / "runs" / "adversarial"
-    for output in ("map.png", "map.npy"):
-        done = run(
+    for start, output in ((run, "map.png"), (call, "map.npy")):
+        done = start(
             "gan.predict", run_folder, "baseline.png", "followup.png", "-o", output, "--cpu", cwd=tmp_path
         )
         assert done.returncode == 0, done.stderr

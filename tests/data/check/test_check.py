@@ -4,7 +4,6 @@ import csv
 import os
 import signal
 import subprocess
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -15,20 +14,16 @@ from skimage.io import imsave
 from data.check import problems as checking
 from data.check.problems import Problem, check_records
 from data.manifests import records_of
-from tests.micro import command_environment, write_pairs
+from tests.calling import call
+from tests.micro import ROOT, run, write_pairs
 
 
 def check(*arguments) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "data.check", *map(str, arguments)],
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-    )
+    return call("data.check", *arguments, cwd=ROOT)
 
 
 def test_a_sound_data_set(pairs_folder):
-    done = check(pairs_folder)
+    done = run("data.check", pairs_folder, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == f"{pairs_folder}: all of 48 files can be used"
     assert "48/48" in done.stderr
@@ -92,6 +87,7 @@ def _open_or_die(open_chunk, files):
 
 def test_a_file_that_kills_its_reader_is_found(pairs_folder, monkeypatch):
     monkeypatch.setattr(checking, "read_image", _read_or_die)
+    monkeypatch.setattr(checking, "_FILES_A_TASK", 2)  # each file under way then gets a process of its own
     in_processes = checking.in_processes
     monkeypatch.setattr(
         checking,

@@ -7,13 +7,13 @@ import pytest
 
 from data.index.layouts import LAYOUTS
 from data.index.options import LAYOUT_NAMES
+from tests.calling import call
 from tests.data.index.miniatures import MINIATURES, rows_of
-from tests.micro import ROOT, command_environment
+from tests.micro import ROOT, run
 
 
-def run(*args):
-    command = [sys.executable, "-m", "data.index", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, env=command_environment(), cwd=ROOT)
+def index(*args, start=call):
+    done = start("data.index", *args, cwd=ROOT)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -24,7 +24,9 @@ def test_every_layout_can_be_named_and_has_a_miniature():
 def test_one_line_a_fact(tmp_path):
     MINIATURES["padchest"](tmp_path / "data")
     (tmp_path / "data/0/2168_b.png").unlink()
-    code, stdout, stderr = run(tmp_path / "data", tmp_path / "out", "--views", "PA", "L", "AP_horizontal")
+    code, stdout, stderr = index(
+        tmp_path / "data", tmp_path / "out", "--views", "PA", "L", "AP_horizontal", start=run
+    )
     assert (code, stderr) == (0, "")
     assert stdout.splitlines() == [
         "layout: padchest",
@@ -77,7 +79,7 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path):
         ): "--key is missing: patients of DICOM files get pseudonyms; name a file to keep the key in",
     }
     for args, words in expected.items():
-        code, stdout, stderr = run(*(tmp_path / arg if arg in ("out", args[0]) else arg for arg in args))
+        code, stdout, stderr = index(*(tmp_path / arg if arg in ("out", args[0]) else arg for arg in args))
         assert (code, stdout) == (2, ""), args
         assert stderr.count("\n") == 1
         assert stderr.startswith("error: ")
@@ -97,7 +99,7 @@ def test_mistakes_are_one_line_and_exit_code_2(tmp_path):
     ],
 )
 def test_options_that_do_not_fit_name_the_legal_values(args, words, tmp_path):
-    code, _, stderr = run(tmp_path, tmp_path / "out", *args)
+    code, _, stderr = index(tmp_path, tmp_path / "out", *args)
     assert code == 2
     assert stderr.count("\n") == 1
     assert words in stderr

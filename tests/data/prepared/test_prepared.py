@@ -6,7 +6,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +16,9 @@ from skimage.io import imsave
 
 from data import DataConfig, DataError, load_images, load_pairs, settled
 from data.prepare.writing import Recipe, prepare_records
+from tests.calling import call
 from tests.data.opened import images_of, pairs_of
-from tests.micro import command_environment
+from tests.micro import ROOT, command_environment, run
 
 RECIPE = Recipe(size=None, bits=16, change="magnitude", intensity="dicom", framing="pad", on_error="raise")
 SPLITS = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
@@ -169,31 +169,25 @@ def test_several_processes_write_the_same_bytes(tmp_path):
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     """A real process, killed while it writes; what was finished is not written again."""
-    manifest = write_manifest(tmp_path, height=300, width=300)
-    command = [sys.executable, "-m", "data.prepare", str(manifest), str(tmp_path / "out"), "--workers", "1"]
-    process = subprocess.Popen(command, env=command_environment(), stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not list((tmp_path / "out").glob(".preparing/train-*.done.json")):
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    notes = [
-        note.name.removesuffix(".done.json") for note in (tmp_path / "out").glob(".preparing/*.done.json")
-    ]
-    shards = [tmp_path / "out" / name.replace("-", "/", 1) for name in notes]
+    manifest, out = write_manifest(tmp_path, height=300, width=300), tmp_path / "out"
+    command = ("data.prepare", manifest, out, "--workers", "1")
+    kill = (int(signal.SIGKILL), "data.prepare.writing._row", 5)
+    killed = run("tests.stopping", *kill, *command, cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    notes = [note.name.removesuffix(".done.json") for note in out.glob(".preparing/train-*.done.json")]
+    shards = [out / name.replace("-", "/", 1) for name in notes]
     finished = {path: path.stat().st_mtime_ns for path in shards}
-    assert 0 < len(finished) < 8 + 4 + 4
-    assert not (tmp_path / "out" / "prepared.json").exists()
+    assert 0 < len(finished) < 5
+    assert not (out / "prepared.json").exists()
     with pytest.raises(DataError, match="is not finished"):
-        pairs_of(DataConfig(prepared=str(tmp_path / "out"), image_size=64), "train")
-    done = subprocess.run(command, env=command_environment(), capture_output=True, text=True)
+        pairs_of(DataConfig(prepared=str(out), image_size=64), "train")
+    done = call(*command, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     prepare(DataConfig(path=manifest), tmp_path / "whole", replace(RECIPE, size=512))
-    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
-    assert not list((tmp_path / "out").rglob(".part-*"))
-    again = subprocess.run(command, env=command_environment(), capture_output=True, text=True)
+    assert tree(out) == tree(tmp_path / "whole")
+    assert not list(out.rglob(".part-*"))
+    again = run(*command, cwd=ROOT)
     assert again.returncode == 0
     assert "0 of them written now" in again.stdout
 
@@ -357,13 +351,7 @@ def test_training_on_prepared_data_needs_no_reader_of_files(tmp_path):
 )
 def test_a_mistake_gets_one_line(tmp_path, arguments, words):
     manifest = write_manifest(tmp_path)
-    done = subprocess.run(
-        [sys.executable, "-m", "data.prepare", *arguments.format(manifest=manifest).split()],
-        cwd=tmp_path,
-        env=command_environment(),
-        capture_output=True,
-        text=True,
-    )
+    done = call("data.prepare", *arguments.format(manifest=manifest).split(), cwd=tmp_path)
     assert done.returncode == 2
     (line,) = done.stderr.strip().splitlines()
     assert all(word in line for word in words), line

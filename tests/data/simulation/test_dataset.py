@@ -35,6 +35,7 @@ def rendered(phantom, monkeypatch):
         done.append(args[3:])
         return patient(*args)
 
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)  # one core: in this process
     monkeypatch.setattr(render, "_load_thorax", lambda *_: phantom)
     monkeypatch.setattr(render, "render_patient", count)
     return done
