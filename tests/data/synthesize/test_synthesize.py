@@ -21,7 +21,7 @@ from data.manifests import writing
 from data.simulation.volumes.mediastinum import FINDERS
 from data.synthesize import collection
 from data.synthesize.__main__ import describe
-from data.synthesize.collection import synthesize
+from data.synthesize.collection import synthesize, working_spacing
 from data.synthesize.options import FindingProbabilities, SynthesizeConfig
 from tests.data.simulation.volumes import hounsfield, renumbered, save_dicom, save_nifti
 
@@ -239,6 +239,10 @@ def test_when_no_volume_can_be_used_it_is_an_error(root, tmp_path):
     (tmp_path / "cts/water/ct.nii.gz").write_bytes((root / "water/ct.nii.gz").read_bytes())
     with pytest.raises(DataError, match=r"none of the 1 volume\(s\) in .* could be used; ct0001: "):
         synthesize(config(tmp_path / "cts", tmp_path / "out"), progress=False)
+
+
+def test_the_working_grid_is_finer_where_pixels_are():
+    assert (working_spacing(40), working_spacing(512)) == (2.0, 1.5)
 
 
 def _run_coarsely(run_job, job):
