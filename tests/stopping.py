@@ -29,6 +29,7 @@ def signal_after(patch: pytest.MonkeyPatch, number: int, function: str, call: in
 
 if __name__ == "__main__":
     number, function, call, *sys.argv = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
     with pytest.MonkeyPatch.context() as monkeypatch:
         signal_after(monkeypatch, int(number), function, int(call))
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
