@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _Codec = Literal["jpeg8", "jpegls", "jpeg2k"]  # as imagecodecs calls them
-_Check = Callable[[bytes, Plane], None]
+_Check = Callable[[bytes, Plane], int]
 _DECODERS: dict[str, tuple[_Codec, _Check]] = {
     "1.2.840.10008.1.2.4.50": ("jpeg8", check_jpeg),
     "1.2.840.10008.1.2.4.51": ("jpeg8", check_jpeg),
@@ -100,13 +100,9 @@ def read_dicom(path: Path) -> DicomPlane:
     dataset = dcmread(path, force=force)
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise DataError(f"{path} is DICOM of an image without pixels; replace it with an intact file")
-    stored = _decode(dataset, path)
+    stored, bits = _decode(dataset, path)
+    is_signed = bits is not None and int(dataset.PixelRepresentation) == 1
     spacing_mm = _spacing(dataset)
-    if stored.dtype.kind == "f":
-        return DicomPlane(stored=stored, bits=None, is_signed=False, dataset=dataset, spacing_mm=spacing_mm)
-    bits, is_signed = int(dataset.BitsStored), int(dataset.PixelRepresentation) == 1
-    if _syntax(dataset) not in _DECODERS and (shift := int(dataset.get("HighBit", bits - 1)) + 1 - bits) > 0:
-        stored = stored >> shift  # images of before 2014 may lie higher up
     return DicomPlane(stored=stored, bits=bits, is_signed=is_signed, dataset=dataset, spacing_mm=spacing_mm)
 
 
@@ -180,7 +176,8 @@ def _syntax(dataset: "Dataset") -> str | None:
     return None if uid is None else str(uid)
 
 
-def _decode(dataset: "Dataset", path: Path) -> Array:
+def _decode(dataset: "Dataset", path: Path) -> tuple[Array, int | None]:
+    """The pixels as they lie in the file, and how many of an integer's lowest bits are pixel data."""
     from pydicom.pixels import get_decoder
     from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -205,11 +202,18 @@ def _decode(dataset: "Dataset", path: Path) -> Array:
         correct_unused_bits=is_wide,
         decoding_plugin="pydicom" if syntax == _RLE else "",
     )
-    return pixels
+    if pixels.dtype.kind == "f":
+        return pixels, None
+    bits = int(dataset.BitsStored)
+    shift = int(dataset.get("HighBit", bits - 1)) + 1 - bits
+    return (pixels >> shift if shift > 0 else pixels), bits  # images of before 2014 may lie higher up
 
 
-def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) -> Array:
-    """The compressed frame, `[H, W]` in the type that the header allocates; its own headers are checked."""
+def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) -> tuple[Array, int]:
+    """The compressed frame, `[H, W]` in the type that the header allocates; its own headers are checked.
+
+    Where it holds fewer bits than the header declares, its own count (PS3.5, section 8.2).
+    """
     import imagecodecs
     from pydicom.encaps import get_frame
 
@@ -218,7 +222,7 @@ def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) 
     )
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     try:
-        check(frame, plane)
+        precision = check(frame, plane)
     except DamagedCodestream as error:
         raise DataError(
             f"{path} holds a compressed frame that {error}; replace it with an intact or an uncompressed file"
@@ -232,7 +236,7 @@ def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) 
             pixels = imagecodecs.jpeg2k_decode(frame[start_of_jpeg_2000(frame) :])
     kind = "i" if int(dataset.PixelRepresentation) == 1 else "u"
     stored_type = np.dtype(f"{kind}{plane.bits_allocated // 8}")
-    bits = int(dataset.BitsStored)
+    bits = min(int(dataset.BitsStored), precision)
     is_small = pixels.dtype.itemsize <= stored_type.itemsize and 1 <= bits <= plane.bits_allocated
     if pixels.shape != (plane.rows, plane.columns) or not is_small:
         raise ValueError("the frame is not what the header declares")
@@ -243,7 +247,7 @@ def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) 
     if bits > 16 and kind == "i":  # not masked where they are looked up; the frame may not know of the sign
         spare = 8 * stored_type.itemsize - bits
         stored = stored << spare >> spare
-    return stored
+    return stored, bits
 
 
 def _spacing(dataset: "Dataset") -> tuple[float, float] | None:
