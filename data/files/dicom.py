@@ -39,6 +39,7 @@ from data.files.codestreams import (
     start_of_jpeg_2000,
 )
 from data.files.formats import READABLE_TEXT
+from data.files.orientation import AS_STORED, Grid, Turn, pixel_aspect, upright
 from data.files.plane import Array, require_size
 
 if TYPE_CHECKING:
@@ -73,19 +74,21 @@ class DicomPlane:
     """A decoded DICOM image, before its grayscale transformations."""
 
     stored: Array
-    """`[H, W]`, integers with whatever bits above `bits`, or floats."""
+    """`[H, W]` upright, integers with whatever bits above `bits`, or floats."""
     bits: int | None
     """Bits of an integer that are pixel data, its lowest; None for floats."""
     is_signed: bool
     dataset: "Dataset"
     spacing_mm: tuple[float, float] | None
+    grid: Grid
 
 
 def read_dicom(path: Path) -> DicomPlane:
     """Decode the one grey plane of a DICOM file, with or without its preamble.
 
     Raises:
-        DataError: no DICOM, no image, colour, several frames, too large, or a compression without decoder.
+        DataError: no DICOM, no image, colour, several frames, too large, a compression without decoder, or
+            an orientation that cannot be known.
         Exception: whatever a damaged file makes pydicom and the decoders raise.
     """
     from pydicom import dcmread
@@ -100,10 +103,19 @@ def read_dicom(path: Path) -> DicomPlane:
     dataset = dcmread(path, force=force)
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise DataError(f"{path} is DICOM of an image without pixels; replace it with an intact file")
+    turn = _turn(dataset, path)
     stored, bits = _decode(dataset, path)
-    is_signed = bits is not None and int(dataset.PixelRepresentation) == 1
-    spacing_mm = _spacing(dataset)
-    return DicomPlane(stored=stored, bits=bits, is_signed=is_signed, dataset=dataset, spacing_mm=spacing_mm)
+    spacing = _lengths(dataset, *_SPACINGS)
+    # Only where no spacing is named, the ratio counts (PS3.3, C.7.6.3.1.7); both name the vertical one first.
+    ratio = spacing or _lengths(dataset, "PixelAspectRatio") or (1, 1)
+    return DicomPlane(
+        stored=turn.seen(stored),
+        bits=bits,
+        is_signed=bits is not None and int(dataset.PixelRepresentation) == 1,
+        dataset=dataset,
+        spacing_mm=spacing and turn.pair(*spacing),
+        grid=Grid(pixel_aspect=pixel_aspect(*turn.pair(*ratio)), turn=turn),
+    )
 
 
 def _has_preamble(path: Path) -> bool:
@@ -250,9 +262,32 @@ def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) 
     return stored, bits
 
 
-def _spacing(dataset: "Dataset") -> tuple[float, float] | None:
-    """Distance between rows and between columns, of the first attribute that holds two lengths."""
-    for keyword in _SPACINGS:
+def _turn(header: "Dataset", path: Path) -> Turn:
+    """Upright, by the principal letters of Patient Orientation or else by Image Orientation (Patient).
+
+    Both name first the direction into which the number of the column grows. Field of View Rotation and
+    Horizontal Flip say what was done to the pixels already. Source: PS3.3, C.7.6.1.1.1, C.7.6.2, C.8.11.4.
+    """
+    written = header.get("PatientOrientation")
+    values = [written] if isinstance(written, str) else list(written or ())
+    letters = [str(value).strip().upper()[:1] for value in values]
+    if any(letters):
+        turn = upright(letters[1], letters[0]) if len(letters) == 2 else None
+        if turn is None:
+            raise DataError(f"{path} has a Patient Orientation that is none; correct it, or leave it empty")
+        return turn
+    try:
+        cosines = np.array(header.get("ImageOrientationPatient"), float).reshape(2, 3)
+    except (TypeError, ValueError):  # malformed, or not six values
+        return AS_STORED
+    largest = zip(cosines, np.abs(cosines).argmax(axis=1), strict=True)
+    names = [{1: "LPH", -1: "RAF"}.get(np.sign(row[axis]), "???")[axis] for row, axis in largest]
+    return upright(names[1], names[0]) or AS_STORED
+
+
+def _lengths(dataset: "Dataset", *keywords: str) -> tuple[float, float] | None:
+    """Of the first attribute that holds two lengths, these."""
+    for keyword in keywords:
         try:
             rows, columns = (float(value) for value in dataset.get(keyword) or ())
         except (TypeError, ValueError):  # malformed, or not two values
