@@ -21,6 +21,8 @@ class Geometry:
     """How it was made square."""
     spacing_mm: tuple[float, float] | None = None
     """Distance between rows and between columns of the file in mm; None where the file names none."""
+    pixel_aspect: float = 1.0
+    """How many times as high as wide a pixel of the file is."""
 
     def box(self, size: int) -> tuple[int, int, int, int]:
         """Top, left, height and width that the whole radiograph takes in a square of `size` pixels.
@@ -29,8 +31,9 @@ class Geometry:
         """
         if self.framing == "stretch":
             return 0, 0, size, size
-        side = max(self.height, self.width) if self.framing == "pad" else min(self.height, self.width)
-        height, width = (max(1, round(length * size / side)) for length in (self.height, self.width))
+        lengths = self.height * self.pixel_aspect, self.width
+        side = max(lengths) if self.framing == "pad" else min(lengths)
+        height, width = (max(1, round(length * size / side)) for length in lengths)
         return (size - height) // 2, (size - width) // 2, height, width
 
 

@@ -6,15 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 from tqdm import tqdm
 
 from data.base.errors import DataError
 from data.base.processes import ProcessDiedError, in_processes
 from data.config import Change, Intensity
-from data.files.images import read_image, read_target
-from data.manifests.loading import RADIOGRAPH_OF, mismatch
+from data.files.images import read_map, read_radiograph
+from data.manifests.loading import RADIOGRAPH_OF, Place, mismatch, place_of
 from data.manifests.records import IMAGE_FILES, PAIR_FILES, PairRecord, RecordTable
 
 _FILES_A_TASK = 16
@@ -34,8 +33,8 @@ class _File:
     is_target: bool
 
 
-_Opened = tuple[int, ...] | str
-"""What came out: its size, or what is wrong."""
+_Opened = Place | str
+"""What came out: where its pixels lie, or what is wrong."""
 
 
 def check_records(
@@ -119,22 +118,20 @@ def _open_chunk(change: Change, intensity: Intensity, files: Sequence[_File]) ->
 
 def _open(file: _File, change: Change, intensity: Intensity) -> _Opened:
     try:
-        pixels = read_target(file.path, change) if file.is_target else read_image(file.path, intensity)
+        return place_of(
+            read_map(file.path, change) if file.is_target else read_radiograph(file.path, intensity)
+        )
     except DataError as error:
         return str(error).removeprefix(f"{file.path} ")
-    return pixels.shape
 
 
 def _mismatches(records: RecordTable[Any], opened: dict[Path, _Opened]) -> Iterator[Problem]:
-    """Targets of another size than their radiographs."""
+    """Targets that do not lie on the pixels of their radiographs."""
     for role, radiograph in RADIOGRAPH_OF.items():
-        if not records.has(role):
-            continue
-        columns = records.columns
-        for row in np.flatnonzero(columns.column(role).is_valid().to_numpy()).tolist():
-            target, image = (
-                records.folder / columns.column(name)[row].as_py() for name in (role, radiograph)
-            )
-            found, expected = opened.get(target, ""), opened.get(image, "")
-            if not isinstance(found, str) and not isinstance(expected, str) and found != expected:
-                yield Problem(path=target, reason=mismatch(role, found, image, expected))
+        for record in records if records.has(role) else ():
+            target, image = getattr(record, role), getattr(record, radiograph)
+            found, expected = opened.get(target), opened.get(image)
+            if not isinstance(found, tuple) or not isinstance(expected, tuple):
+                continue
+            if reason := mismatch(role, found, image, expected):
+                yield Problem(path=target, reason=reason)

@@ -47,14 +47,17 @@ class Source:
 
 
 def find_chest(radiograph: Radiograph, record_id: str, path: Path, config: DrawConfig) -> Source:
-    """Bring a radiograph to the size asked for and find its lungs.
+    """Bring a radiograph to square pixels and to the size asked for, and find its lungs.
 
     Raises:
         DataError: naming the file, if it shows no two lung fields.
     """
-    image = radiograph.pixels
-    if config.image_size not in ("native", max(image.shape)):
-        image = np.clip(resized(image, int(config.image_size)), 0, 1)
+    image, aspect = radiograph.pixels, radiograph.grid.pixel_aspect
+    # No detail is lost where the shorter side of a pixel becomes both.
+    native = round(max(image.shape[0] * max(aspect, 1), image.shape[1] / min(aspect, 1)))
+    longest = native if config.image_size == "native" else int(config.image_size)
+    if aspect != 1 or longest != native:
+        image = np.clip(resized(image, longest, aspect), 0, 1)
     pixel = None
     if radiograph.spacing_mm is not None:
         pixel = radiograph.spacing_mm[0] * radiograph.pixels.shape[0] / image.shape[0]

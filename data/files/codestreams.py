@@ -3,7 +3,7 @@
 Decoders written in C and C++ trust these headers: CharLS and OpenJPEG allocate what a flipped bit claims. And
 some do not say that a frame ended early, or that its data make no sense: libjpeg-turbo leaves grey what is
 missing. Every check here follows the standard of its format; what passes was decoded in fuzzing without a
-crash.
+crash. Each check returns how many bits of a value the frame holds, which may be fewer than its file says.
 """
 
 import re
@@ -32,7 +32,7 @@ class Plane:
     bits_allocated: int
 
 
-def check_jpeg(frame: bytes, plane: Plane) -> None:
+def check_jpeg(frame: bytes, plane: Plane) -> int:
     """Check a baseline, extended or progressive JPEG frame of one component, up to the end of its last scan.
 
     Source: ITU-T T.81 (ISO/IEC 10918-1), annex B.
@@ -40,24 +40,24 @@ def check_jpeg(frame: bytes, plane: Plane) -> None:
     Raises:
         DamagedCodestream: it is not one.
     """
-    has_frame = has_scan = False
+    precision, has_scan = 0, False
     for marker, body, _ in _segments(frame):
         if marker in (*_FRAMES, _JPEG_LS_FRAME):
-            if has_frame or marker not in _LOSSY_FRAMES:
+            if precision or marker not in _LOSSY_FRAMES:
                 raise DamagedCodestream("has a second frame header, or one of another kind of JPEG")
             precision, _ = _check_frame_header(body, plane)
             if precision not in (8, 12) or precision > plane.bits_allocated:
                 raise DamagedCodestream(f"has {precision} bits in {plane.bits_allocated} allocated")
-            has_frame = True
         elif marker == _SCAN:
-            if not has_frame:
+            if not precision:
                 raise DamagedCodestream("has a scan without a frame header")
             has_scan = True
     if not has_scan:
         raise DamagedCodestream("has no scan")
+    return precision
 
 
-def check_lossless_jpeg(frame: bytes, plane: Plane) -> None:
+def check_lossless_jpeg(frame: bytes, plane: Plane) -> int:
     """Check everything but the entropy-coded data of a lossless JPEG frame (process 14) of one component.
 
     Source: ITU-T T.81 (ISO/IEC 10918-1), annexes B, C.2 and H.
@@ -72,7 +72,7 @@ def check_lossless_jpeg(frame: bytes, plane: Plane) -> None:
             tables |= _huffman_tables(body)
         elif marker == _LOSSLESS_FRAME and component is None:
             precision, component = _check_frame_header(body, plane)
-            if (precision > 8) != (plane.bits_allocated > 8):
+            if precision > plane.bits_allocated:
                 raise DamagedCodestream(f"has {precision} bits in {plane.bits_allocated} allocated")
         elif marker in (*_FRAMES, _JPEG_LS_FRAME):
             raise DamagedCodestream("has a second frame header, or one of another kind of JPEG")
@@ -83,11 +83,11 @@ def check_lossless_jpeg(frame: bytes, plane: Plane) -> None:
                 raise DamagedCodestream("has a scan without a frame header")
             _check_lossless_scan(body, component, precision, tables)
             _check_entropy_coded(frame, end, _MARKER_IN_SCAN)
-            return
+            return precision
     raise DamagedCodestream("has no scan")
 
 
-def check_jpeg_ls(frame: bytes, plane: Plane) -> None:
+def check_jpeg_ls(frame: bytes, plane: Plane) -> int:
     """Check everything but the entropy-coded data of a JPEG-LS frame of one component.
 
     Source: ITU-T T.87 (ISO/IEC 14495-1), annex C.
@@ -95,17 +95,17 @@ def check_jpeg_ls(frame: bytes, plane: Plane) -> None:
     Raises:
         DamagedCodestream: it is not one.
     """
-    component = None
+    component = precision = None
     for marker, body, end in _segments(frame):
         if marker == _JPEG_LS_FRAME and component is None:
-            _, component = _check_frame_header(body, plane)
+            precision, component = _check_frame_header(body, plane)
         elif marker in (*_FRAMES, _JPEG_LS_FRAME):
             raise DamagedCodestream("has a second frame header, or one of another kind of JPEG")
         elif marker == _SCAN:
-            if component is None or len(body) != 6 or body[0] != 1 or body[1] != component:
+            if precision is None or len(body) != 6 or body[0] != 1 or body[1] != component:
                 raise DamagedCodestream("has a damaged scan header")
             _check_entropy_coded(frame, end, _MARKER_IN_JPEG_LS_SCAN)
-            return
+            return precision
     raise DamagedCodestream("has no scan")
 
 
@@ -193,7 +193,7 @@ def _check_entropy_coded(frame: bytes, start: int, marker_pattern: re.Pattern[by
     raise DamagedCodestream("ends within its scan")
 
 
-def check_jpeg_2000(frame: bytes, plane: Plane) -> None:
+def check_jpeg_2000(frame: bytes, plane: Plane) -> int:
     """Check the main header of a JPEG 2000 or HTJ2K codestream of one component: image and tiles.
 
     Source: ITU-T T.800 (ISO/IEC 15444-1), annex A.
@@ -221,6 +221,7 @@ def check_jpeg_2000(frame: bytes, plane: Plane) -> None:
     tiles = -(-(right - tile_left) // tile_width) * -(-(bottom - tile_top) // tile_height)
     if tiles > 65535:
         raise DamagedCodestream("has damaged tiles")
+    return (frame[start + 42] & 0x7F) + 1  # the highest bit says that values are signed
 
 
 def start_of_jpeg_2000(frame: bytes) -> int:

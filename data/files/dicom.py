@@ -39,13 +39,14 @@ from data.files.codestreams import (
     start_of_jpeg_2000,
 )
 from data.files.formats import READABLE_TEXT
+from data.files.orientation import AS_STORED, Grid, Turn, pixel_aspect, upright
 from data.files.plane import Array, require_size
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 _Codec = Literal["jpeg8", "jpegls", "jpeg2k"]  # as imagecodecs calls them
-_Check = Callable[[bytes, Plane], None]
+_Check = Callable[[bytes, Plane], int]
 _DECODERS: dict[str, tuple[_Codec, _Check]] = {
     "1.2.840.10008.1.2.4.50": ("jpeg8", check_jpeg),
     "1.2.840.10008.1.2.4.51": ("jpeg8", check_jpeg),
@@ -73,19 +74,21 @@ class DicomPlane:
     """A decoded DICOM image, before its grayscale transformations."""
 
     stored: Array
-    """`[H, W]`, integers with whatever bits above `bits`, or floats."""
+    """`[H, W]` upright, integers with whatever bits above `bits`, or floats."""
     bits: int | None
     """Bits of an integer that are pixel data, its lowest; None for floats."""
     is_signed: bool
     dataset: "Dataset"
     spacing_mm: tuple[float, float] | None
+    grid: Grid
 
 
 def read_dicom(path: Path) -> DicomPlane:
     """Decode the one grey plane of a DICOM file, with or without its preamble.
 
     Raises:
-        DataError: no DICOM, no image, colour, several frames, too large, or a compression without decoder.
+        DataError: no DICOM, no image, colour, several frames, too large, a compression without decoder, or
+            an orientation that cannot be known.
         Exception: whatever a damaged file makes pydicom and the decoders raise.
     """
     from pydicom import dcmread
@@ -100,14 +103,19 @@ def read_dicom(path: Path) -> DicomPlane:
     dataset = dcmread(path, force=force)
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise DataError(f"{path} is DICOM of an image without pixels; replace it with an intact file")
-    stored = _decode(dataset, path)
-    spacing_mm = _spacing(dataset)
-    if stored.dtype.kind == "f":
-        return DicomPlane(stored=stored, bits=None, is_signed=False, dataset=dataset, spacing_mm=spacing_mm)
-    bits, is_signed = int(dataset.BitsStored), int(dataset.PixelRepresentation) == 1
-    if _syntax(dataset) not in _DECODERS and (shift := int(dataset.get("HighBit", bits - 1)) + 1 - bits) > 0:
-        stored = stored >> shift  # images of before 2014 may lie higher up
-    return DicomPlane(stored=stored, bits=bits, is_signed=is_signed, dataset=dataset, spacing_mm=spacing_mm)
+    turn = _turn(dataset, path)
+    stored, bits = _decode(dataset, path)
+    spacing = _lengths(dataset, *_SPACINGS)
+    # Only where no spacing is named, the ratio counts (PS3.3, C.7.6.3.1.7); both name the vertical one first.
+    ratio = spacing or _lengths(dataset, "PixelAspectRatio") or (1, 1)
+    return DicomPlane(
+        stored=turn.seen(stored),
+        bits=bits,
+        is_signed=bits is not None and int(dataset.PixelRepresentation) == 1,
+        dataset=dataset,
+        spacing_mm=spacing and turn.pair(*spacing),
+        grid=Grid(pixel_aspect=pixel_aspect(*turn.pair(*ratio)), turn=turn),
+    )
 
 
 def _has_preamble(path: Path) -> bool:
@@ -180,7 +188,8 @@ def _syntax(dataset: "Dataset") -> str | None:
     return None if uid is None else str(uid)
 
 
-def _decode(dataset: "Dataset", path: Path) -> Array:
+def _decode(dataset: "Dataset", path: Path) -> tuple[Array, int | None]:
+    """The pixels as they lie in the file, and how many of an integer's lowest bits are pixel data."""
     from pydicom.pixels import get_decoder
     from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -205,11 +214,18 @@ def _decode(dataset: "Dataset", path: Path) -> Array:
         correct_unused_bits=is_wide,
         decoding_plugin="pydicom" if syntax == _RLE else "",
     )
-    return pixels
+    if pixels.dtype.kind == "f":
+        return pixels, None
+    bits = int(dataset.BitsStored)
+    shift = int(dataset.get("HighBit", bits - 1)) + 1 - bits
+    return (pixels >> shift if shift > 0 else pixels), bits  # images of before 2014 may lie higher up
 
 
-def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) -> Array:
-    """The compressed frame, `[H, W]` in the type that the header allocates; its own headers are checked."""
+def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) -> tuple[Array, int]:
+    """The compressed frame, `[H, W]` in the type that the header allocates; its own headers are checked.
+
+    Where it holds fewer bits than the header declares, its own count (PS3.5, section 8.2).
+    """
     import imagecodecs
     from pydicom.encaps import get_frame
 
@@ -218,7 +234,7 @@ def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) 
     )
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     try:
-        check(frame, plane)
+        precision = check(frame, plane)
     except DamagedCodestream as error:
         raise DataError(
             f"{path} holds a compressed frame that {error}; replace it with an intact or an uncompressed file"
@@ -232,7 +248,7 @@ def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) 
             pixels = imagecodecs.jpeg2k_decode(frame[start_of_jpeg_2000(frame) :])
     kind = "i" if int(dataset.PixelRepresentation) == 1 else "u"
     stored_type = np.dtype(f"{kind}{plane.bits_allocated // 8}")
-    bits = int(dataset.BitsStored)
+    bits = min(int(dataset.BitsStored), precision)
     is_small = pixels.dtype.itemsize <= stored_type.itemsize and 1 <= bits <= plane.bits_allocated
     if pixels.shape != (plane.rows, plane.columns) or not is_small:
         raise ValueError("the frame is not what the header declares")
@@ -243,12 +259,35 @@ def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) 
     if bits > 16 and kind == "i":  # not masked where they are looked up; the frame may not know of the sign
         spare = 8 * stored_type.itemsize - bits
         stored = stored << spare >> spare
-    return stored
+    return stored, bits
 
 
-def _spacing(dataset: "Dataset") -> tuple[float, float] | None:
-    """Distance between rows and between columns, of the first attribute that holds two lengths."""
-    for keyword in _SPACINGS:
+def _turn(header: "Dataset", path: Path) -> Turn:
+    """Upright, by the principal letters of Patient Orientation or else by Image Orientation (Patient).
+
+    Both name first the direction into which the number of the column grows. Field of View Rotation and
+    Horizontal Flip say what was done to the pixels already. Source: PS3.3, C.7.6.1.1.1, C.7.6.2, C.8.11.4.
+    """
+    written = header.get("PatientOrientation")
+    values = [written] if isinstance(written, str) else list(written or ())
+    letters = [str(value).strip().upper()[:1] for value in values]
+    if any(letters):
+        turn = upright(letters[1], letters[0]) if len(letters) == 2 else None
+        if turn is None:
+            raise DataError(f"{path} has a Patient Orientation that is none; correct it, or leave it empty")
+        return turn
+    try:
+        cosines = np.array(header.get("ImageOrientationPatient"), float).reshape(2, 3)
+    except (TypeError, ValueError):  # malformed, or not six values
+        return AS_STORED
+    largest = zip(cosines, np.abs(cosines).argmax(axis=1), strict=True)
+    names = [{1: "LPH", -1: "RAF"}.get(np.sign(row[axis]), "???")[axis] for row, axis in largest]
+    return upright(names[1], names[0]) or AS_STORED
+
+
+def _lengths(dataset: "Dataset", *keywords: str) -> tuple[float, float] | None:
+    """Of the first attribute that holds two lengths, these."""
+    for keyword in keywords:
         try:
             rows, columns = (float(value) for value in dataset.get(keyword) or ())
         except (TypeError, ValueError):  # malformed, or not two values

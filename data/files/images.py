@@ -5,14 +5,15 @@ The decoders are imported for the formats that are read: who has no DICOM needs 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.base.errors import DataError
-from data.config import Change, Intensity
+from data.config import Change, Framing, Intensity
 from data.files.formats import (
     ARRAY_SUFFIXES,
     NIFTI_SUFFIXES,
@@ -22,25 +23,44 @@ from data.files.formats import (
     suffix_of,
 )
 from data.files.intensity import change_of, grey_of
+from data.files.orientation import Grid
 from data.files.plane import StoredPlane
 from data.files.quiet import quiet
+
+if TYPE_CHECKING:
+    from data.geometry import Geometry
 
 
 @dataclass(frozen=True, kw_only=True)
 class Radiograph:
-    """One radiograph."""
+    """One radiograph, or a change map that belongs to one."""
 
     pixels: NDArray[np.float32]
-    """`[H, W]` in `[0, 1]`, dense tissue bright."""
+    """`[H, W]` in `[0, 1]`, dense tissue bright, upright."""
     spacing_mm: tuple[float, float] | None
     """Distance between rows and between columns, in mm; None where the file names none."""
+    grid: Grid = field(default_factory=Grid)
+    """Where the pixels lie, as far as the file says."""
+
+    def geometry(self, framing: Framing) -> "Geometry":
+        """How it is made square."""
+        from data.geometry import Geometry  # and with it torch, which who only reads can do without
+
+        height, width = self.pixels.shape
+        return Geometry(
+            height=height,
+            width=width,
+            framing=framing,
+            spacing_mm=self.spacing_mm,
+            pixel_aspect=self.grid.pixel_aspect,
+        )
 
 
 def read_radiograph(path: Path | str, intensity: Intensity = "dicom") -> Radiograph:
     """Read a radiograph: DICOM, PNG, JPEG, TIFF, NPY, NPZ or NIfTI, by its suffix.
 
-    A file without a suffix, or with an unknown one, is read as DICOM. Warnings of the libraries are kept off
-    the terminal.
+    A file without a suffix, or with an unknown one, is read as DICOM. What a file says of its orientation is
+    followed. Warnings of the libraries are kept off the terminal.
 
     Args:
         path: the file.
@@ -54,8 +74,19 @@ def read_radiograph(path: Path | str, intensity: Intensity = "dicom") -> Radiogr
         DataError: the file is missing, damaged, larger than 64 megapixels, in colour, not one grey plane, out
             of range, or, for percentiles, flat.
     """
+    path = Path(path)
     with quiet():
-        return _read_radiograph(Path(path), intensity)
+        if not is_dicom_name(path):
+            plane = _decode(path)
+            pixels = grey_of(plane, path, intensity)
+            return Radiograph(pixels=pixels, spacing_mm=plane.spacing_mm, grid=plane.grid)
+        with _reading(path, "DICOM"):
+            from data.files.dicom import read_dicom
+            from data.files.grayscale import grey_of_dicom
+
+            image = read_dicom(path)
+            pixels = grey_of_dicom(image, path, intensity)
+            return Radiograph(pixels=pixels, spacing_mm=image.spacing_mm, grid=image.grid)
 
 
 def read_image(path: Path | str, intensity: Intensity = "dicom") -> NDArray[np.float32]:
@@ -81,22 +112,17 @@ def read_target(path: Path, change: Change) -> NDArray[np.float32]:
     Raises:
         DataError: the file is missing, damaged, DICOM, in colour, not two-dimensional or out of range.
     """
+    return read_map(path, change).pixels
+
+
+def read_map(path: Path, change: Change) -> Radiograph:
+    """A change map, with where its pixels lie; see `read_target`."""
     if is_dicom_name(path):
         raise DataError(f"{path} is no format of change maps; store PNG, TIFF, NPY, NPZ or NIfTI")
     with quiet():
-        return change_of(_decode(path), path, change)
-
-
-def _read_radiograph(path: Path, intensity: Intensity) -> Radiograph:
-    if not is_dicom_name(path):
         plane = _decode(path)
-        return Radiograph(pixels=grey_of(plane, path, intensity), spacing_mm=plane.spacing_mm)
-    with _reading(path, "DICOM"):
-        from data.files.dicom import read_dicom
-        from data.files.grayscale import grey_of_dicom
-
-        image = read_dicom(path)
-        return Radiograph(pixels=grey_of_dicom(image, path, intensity), spacing_mm=image.spacing_mm)
+        pixels = change_of(plane, path, change)
+    return Radiograph(pixels=pixels, spacing_mm=plane.spacing_mm, grid=plane.grid)
 
 
 def _decode(path: Path) -> StoredPlane:

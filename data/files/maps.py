@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.config import Change
-from data.files.formats import NIFTI_SUFFIXES, suffix_of
+from data.files.formats import NIFTI_SUFFIXES, is_dicom_name, suffix_of
+from data.files.quiet import quiet
 
 WRITABLE = (".png", ".npy", ".nii", ".nii.gz")
 
@@ -21,11 +22,17 @@ def write_map(path: Path, values: NDArray[np.float32], change: Change, *, like: 
         path: where to; its suffix is one of `WRITABLE`.
         values: the map, in `[0, 1]` or, signed, in `[-1, 1]`.
         change: what the values mean.
-        like: the radiograph the map belongs to; a NIfTI map takes the axes and the affine of a NIfTI one,
-            and lies on its pixels.
+        like: the radiograph the map belongs to, on whose pixels it lies as viewers of that format show them:
+            a NIfTI map takes the axes and the affine of a NIfTI one, and on a DICOM file a map is turned back
+            onto the pixels as they are stored.
     """
     suffix = suffix_of(path)
     assert suffix in WRITABLE
+    if like is not None and is_dicom_name(like):
+        from data.files.dicom import read_dicom
+
+        with quiet():
+            values = read_dicom(like).grid.turn.stored(values)
     if suffix == ".npy":
         np.save(path, values)
     elif suffix == ".png":
@@ -44,10 +51,11 @@ def _write_nifti(path: Path, values: NDArray[np.float32], like: Path | None) -> 
         # A NIfTI array runs along the width first.
         nibabel.save(nibabel.Nifti1Image(values.T, np.eye(4)), path)
         return
-    from data.files.nifti import layout_of, read_header
+    from data.files.nifti import read_header, turn_of
 
     source = read_header(like)
-    image = nibabel.Nifti1Image(layout_of(source, like).from_plane(values), None)
+    array = turn_of(source, like)[0].stored(values).reshape(source.get_data_shape())
+    image = nibabel.Nifti1Image(array, None)
     header = image.header
     header.set_zooms(source.get_zooms())
     header.set_xyzt_units(*source.get_xyzt_units())

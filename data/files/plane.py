@@ -1,16 +1,14 @@
 """What every decoder hands over: one grey plane as it is stored, and the limits it was held to."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.base.errors import DataError
-
-Array = NDArray[Any]
+from data.files.orientation import Array, Grid
 
 # No radiograph is larger (digitised film at 50 micrometres has 60 megapixels), and at this size the hungriest
 # decoder stays below 1 GB. Checked before pixels are decoded: a flipped bit in a header can claim terabytes.
@@ -24,13 +22,14 @@ class StoredPlane:
     """A decoded file before its intensities mean anything."""
 
     pixels: Array
-    """`[H, W]`, in the type it is stored in."""
+    """`[H, W]` as they are seen, in the type they are stored in."""
     largest: int | None = None
     """The largest value the file's integers can hold; None for floats and for 32-bit integers."""
     white_is_zero: bool = False
     """Whether small values are bright."""
     spacing_mm: tuple[float, float] | None = None
     """Distance between rows and between columns; None where the file names none."""
+    grid: Grid = field(default_factory=Grid)
 
 
 def require_size(path: Path, height: int, width: int, bytes_per_pixel: int = 1) -> None:

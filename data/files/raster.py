@@ -3,7 +3,7 @@
 Which of them a file is, its first bytes say: a JPEG called `.png` is common, and no harm. TIFF of whole bytes
 is read with tifffile, which knows every type of number, in the compressions that cannot write more than the
 size that was checked; everything else with Pillow, whose decoders (libpng, libjpeg, libtiff) cannot either.
-Pixels are taken as they are stored; an orientation in EXIF is what cameras write, and not followed.
+An orientation (EXIF or XMP, TIFF's own tag) is followed as viewers do, and so are densities that differ.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from data.base.errors import DataError
+from data.files.orientation import AS_STORED, TURN_OF_EXIF, Grid, pixel_aspect
 from data.files.plane import MAX_PIXELS, Array, StoredPlane, grey_of_channels, largest_of_type, require_size
 from data.files.quiet import without_stderr
 
@@ -19,6 +20,7 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # None, LZW, Deflate by either number, PackBits. Not JPEG: tifffile decodes whatever size its frames claim.
 _COMPRESSIONS = (1, 5, 8, 32946, 32773)
 _UNCOMPRESSED, _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 1, 0, 1, 2
+_ORIENTATION = 274
 _GREY_MODES = ("1", "L", "I;16", "I;16B", "F")
 _CHANNEL_MODES = ("LA", "RGB", "RGBA")
 
@@ -50,7 +52,15 @@ def _read_with_pillow(path: Path, formats: tuple[str, ...]) -> StoredPlane:
         if getattr(image, "n_frames", 1) != 1:
             raise DataError(f"{path} holds several pictures; store the radiograph alone")
         pixels = _pixels_of(image, path)
-    return StoredPlane(pixels=pixels, largest=largest_of_type(pixels))
+        try:
+            turn = TURN_OF_EXIF.get(image.getexif().get(_ORIENTATION, 1), AS_STORED)
+        except Exception:  # what Pillow raises on a damaged block of EXIF, which so says nothing
+            turn = AS_STORED
+    info = image.info
+    # In PNG and JFIF what is called an aspect are densities, too.
+    densities = info.get("aspect") or info.get("jfif_density") or info.get("dpi") or (1, 1)
+    grid = Grid(pixel_aspect=pixel_aspect(*turn.pair(*densities)))
+    return StoredPlane(pixels=turn.seen(pixels), largest=largest_of_type(pixels), grid=grid)
 
 
 def _pixels_of(image: Any, path: Path) -> Array:
@@ -79,20 +89,28 @@ def _read_tiff(path: Path) -> StoredPlane:
             raise DataError(f"{path} holds several pictures; store the radiograph alone")
         bits, photometric = page.bitspersample, int(page.photometric)
         white_is_zero = photometric == _WHITE_IS_ZERO
+        turn = TURN_OF_EXIF.get(page.tags.valueof(_ORIENTATION, default=1), AS_STORED)
+        grid = Grid(pixel_aspect=pixel_aspect(*turn.pair(*page.resolution)))
         is_plain = int(page.compression) in _COMPRESSIONS and bits in (8, 16, 32, 64)
         if is_plain and photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB):
             pixels = _whole_bytes(page, path)
-            return StoredPlane(pixels=pixels, largest=largest_of_type(pixels), white_is_zero=white_is_zero)
+            return StoredPlane(
+                pixels=turn.seen(pixels),
+                largest=largest_of_type(pixels),
+                white_is_zero=white_is_zero,
+                grid=grid,
+            )
         is_signed = int(page.sampleformat or 1) == 2
     if is_signed:
         raise DataError(f"{path} holds signed integers in an unusual compression; store it without")
-    with without_stderr():  # libtiff
+    with without_stderr():  # libtiff; Pillow turns TIFF itself
         plane = _read_with_pillow(path, ("TIFF",))
     # Of 1 to 8 bits Pillow makes black zero, and fills the range.
     return StoredPlane(
         pixels=plane.pixels,
         largest=2**bits - 1 if 8 < bits < 16 else plane.largest,
         white_is_zero=white_is_zero and plane.pixels.dtype.itemsize > 1,
+        grid=grid,
     )
 
 

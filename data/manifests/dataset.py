@@ -14,7 +14,7 @@ from data.base.seeds import fold_seed
 from data.batch import ImageSample, PairSample, Square
 from data.config import Change, DataConfig, Framing, Intensity, SplitConfig
 from data.files.images import Radiograph
-from data.geometry import Geometry, fit_to_square
+from data.geometry import fit_to_square
 from data.manifests import holds_pairs
 from data.manifests.folders import images_in_folder, pairs_in_folder
 from data.manifests.labels import NO_LABELS, Labels
@@ -133,8 +133,7 @@ class _FromFiles(Generic[RecordT]):
         return {role: self._square(picture) for role, picture in pictures.items()}
 
     def _square(self, picture: Radiograph) -> Square:
-        height, width = picture.pixels.shape
-        geometry = Geometry(height=height, width=width, framing=self.framing, spacing_mm=picture.spacing_mm)
+        geometry = picture.geometry(self.framing)
         image, valid = fit_to_square(torch.from_numpy(picture.pixels)[None], self.image_size, geometry)
         return image, valid, geometry
 

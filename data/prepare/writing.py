@@ -21,7 +21,7 @@ from data.base.outputs import OutputFolder
 from data.base.processes import in_processes, one_thread
 from data.config import SPLITS, Change, Framing, Intensity, OnError
 from data.files.images import Radiograph
-from data.geometry import Geometry, content_of
+from data.geometry import content_of
 from data.manifests.loading import load_record
 from data.manifests.records import ImageRecord, PairRecord, RecordTable
 from data.prepared.store import (
@@ -36,6 +36,8 @@ from data.prepared.store import (
     shard_name,
 )
 
+VERSION = 2
+"""Raise it whenever the same files give other rows."""
 SKIPPED = "skipped.csv"
 _SHARD_BYTES = 256 << 20
 _SHARD_ROWS = 256
@@ -105,7 +107,7 @@ def prepare_records(
         **stored,
     )
     folder = OutputFolder(path=out, state=".preparing", last=INFO, files=("*/data-*.arrow", SKIPPED))
-    settings = asdict(info)
+    settings = asdict(info) | {"version": VERSION}
     settings["manifest"] = [settings.pop(name) for name in ("records", "shards", "columns")]
     folder.claim(settings, overwrite=overwrite)
     if overwrite:
@@ -235,7 +237,7 @@ def _picture(picture: Radiograph, path: Path, recipe: Recipe, role: str) -> dict
     pixels = picture.pixels
     source_height, source_width = pixels.shape
     if recipe.size is not None:
-        geometry = Geometry(height=source_height, width=source_width, framing=recipe.framing)
+        geometry = picture.geometry(recipe.framing)
         pixels = content_of(torch.from_numpy(pixels)[None], recipe.size, geometry)[0].numpy()
     height, width = pixels.shape
     return {
@@ -245,6 +247,7 @@ def _picture(picture: Radiograph, path: Path, recipe: Recipe, role: str) -> dict
         "source_height": source_height,
         "source_width": source_width,
         "spacing_mm": None if picture.spacing_mm is None else list(picture.spacing_mm),
+        "pixel_aspect": picture.grid.pixel_aspect,
         "source": fingerprint(path),
     }
 

@@ -76,9 +76,10 @@ class Reader:
             width=picture["source_width"],
             framing=info.framing,
             spacing_mm=(spacing[0], spacing[1]) if spacing else None,
+            pixel_aspect=picture.get("pixel_aspect", 1.0),  # which older stores do not have
         )
         image = torch.from_numpy(decode(picture["pixels"], height, width, info.bits, signed=signed))[None]
-        was_square = geometry.height == geometry.width
-        if height == width and (was_square or (info.size is not None and info.framing != "pad")):
+        is_filled = geometry.box(size) == (0, 0, size, size)
+        if height == width and (is_filled or (info.size is not None and info.framing != "pad")):
             return resize(image, size, size), _all_valid(size), geometry
         return *fit_to_square(image, size, geometry), geometry

@@ -5,9 +5,9 @@
     OUT/skipped.csv                        samples left out because a file could not be read
 
 A row is a pair or an image. Each of its pictures is a struct: `pixels` (row by row, little-endian, 8 or 16
-bit), `height` and `width` of these pixels, `source_height`, `source_width` and `spacing_mm` of the file they
-come from, and `source`, a fingerprint of that file's path by which a picture in several pairs is known. All
-other columns are text, as the manifest has them.
+bit), `height` and `width` of these pixels; `source_height`, `source_width`, `spacing_mm` and `pixel_aspect`
+of the file they come from, as it is seen; and `source`, a fingerprint of that file's path by which a picture
+in several pairs is known. All other columns are text, as the manifest has them.
 Radiographs and magnitudes are unsigned with the largest value as 1; signed changes are signed with 32767
 (127) as 1.
 """
@@ -104,6 +104,7 @@ def features(kind: Kind, further: Sequence[str]) -> Any:
         "pixels": Value("binary"),
         **{name: Value("int32") for name in ("height", "width", "source_height", "source_width")},
         "spacing_mm": [Value("float32")],
+        "pixel_aspect": Value("float64"),
         "source": Value("string"),
     }
     text = ("id", "patient_id", *(("findings",) if kind == "pairs" else ()), *further)

@@ -96,13 +96,15 @@ def expose_again(
     return np.clip(film, 0, 1)
 
 
-def resized(film: Plane, longest: int) -> Plane:
-    """A film whose longest side has so many pixels."""
+def resized(film: Plane, longest: int, aspect: float = 1.0) -> Plane:
+    """A film whose longest side has so many pixels, square ones; now they are `aspect` as high as wide."""
     from skimage.transform import resize
 
-    scale = longest / max(film.shape)
-    shape = tuple(max(1, round(length * scale)) for length in film.shape)
-    return resize(film, shape, order=1, anti_aliasing=scale < 1).astype(np.float32)
+    lengths = film.shape[0] * aspect, film.shape[1]
+    scale = longest / max(lengths)
+    shape = tuple(max(1, round(length * scale)) for length in lengths)
+    shrinks = shape[0] < film.shape[0] or shape[1] < film.shape[1]
+    return resize(film, shape, order=1, anti_aliasing=shrinks).astype(np.float32)
 
 
 def tone_width(lung: float, heart: float) -> float:

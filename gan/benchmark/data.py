@@ -21,7 +21,7 @@ from skimage.io import imsave
 from data import DataConfig, ImageRecord, PairRecord, RecordTable, collate_pairs, open_images, open_pairs
 from data.base.processes import available_cores, in_processes
 from data.config import EmbeddedConfig, SplitConfig
-from data.geometry import Geometry, content_of
+from data.geometry import content_of
 from data.index.indexer import index
 from data.index.options import IndexConfig
 from data.manifests.loading import load_record
@@ -145,8 +145,7 @@ def decode_some(records: list[ImageRecord]) -> None:
     """Decode and resize some files."""
     for record in records:
         picture = load_record(record, intensity="dicom", change="magnitude")["image"]
-        height, width = picture.pixels.shape
-        content_of(torch.from_numpy(picture.pixels)[None], 512, Geometry(height=height, width=width))
+        content_of(torch.from_numpy(picture.pixels)[None], 512, picture.geometry("pad"))
 
 
 def training_data(folder: Path) -> Iterator[tuple[str, AdversarialConfig]]:

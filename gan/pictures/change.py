@@ -58,14 +58,16 @@ def overlay(radiograph: np.ndarray, change: np.ndarray, *, signed: bool) -> np.n
     return np.clip((1 - alpha) * radiograph[..., None] + alpha * colour, 0, 1)
 
 
-def save_overlay(path: Path, radiograph: np.ndarray, change: np.ndarray, *, signed: bool) -> None:
-    """An overlay in the radiograph's own pixels, with a colour bar beside it."""
+def save_overlay(
+    path: Path, radiograph: np.ndarray, change: np.ndarray, *, signed: bool, aspect: float = 1.0
+) -> None:
+    """An overlay in the radiograph's own pixels, `aspect` as high as wide, with a colour bar beside it."""
     cmap, norm = _SIGNED if signed else _MAGNITUDE
-    height, width = radiograph.shape
+    height, width = radiograph.shape[0] * aspect, radiograph.shape[1]
     inches = max(4.0, height / DPI)
     figure = Figure(figsize=(inches * width / height + 1.2, inches), dpi=DPI, layout="constrained")
     axis = figure.subplots()
-    axis.imshow(overlay(radiograph, change, signed=signed), interpolation="nearest")
+    axis.imshow(overlay(radiograph, change, signed=signed), interpolation="nearest", aspect=aspect)
     axis.set_axis_off()
     figure.colorbar(ScalarMappable(norm, cmap), ax=axis, label="attenuation change" if signed else "change")
     save_figure(figure, path)

@@ -16,14 +16,15 @@ def predict_files(model: ChangeModel, baseline: Path, followup: Path, output: Pa
         DataError: an image is missing or unreadable.
         UserError: the output cannot be written.
     """
-    pictures = model.read(baseline), model.read(followup)
-    plane = model(*pictures)[0].cpu().numpy()
+    before, after = model.read(baseline), model.read(followup)
+    plane = model(before, after)[0].cpu().numpy()
     change = model.preprocessing.change
     overlay = overlay_path(output)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_map(output, plane, change, like=followup)
-        save_overlay(overlay, pictures[1].pixels, plane, signed=change == "signed")
+        aspect = after.grid.pixel_aspect
+        save_overlay(overlay, after.pixels, plane, signed=change == "signed", aspect=aspect)
     except OSError as error:
         raise UserError(f"--output {output}: {error.strerror}; name a file you may write") from error
     return output, overlay

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from data import Geometry, Radiograph, fit_to_square, read_radiograph, restore_from_square
+from data import Radiograph, fit_to_square, read_radiograph, restore_from_square
 from gan.run.handover import Preprocessing, load_network
 
 
@@ -33,7 +33,8 @@ class ChangeModel:
         """The change map of one pair; the two may differ in size and format.
 
         Returns:
-            `[1, H, W]` of the followup on the generator's device, in `[0, 1]` or, signed, in `[-1, 1]`.
+            `[1, H, W]` of the followup as it is read, upright, on the generator's device, in `[0, 1]` or,
+            signed, in `[-1, 1]`.
 
         Raises:
             DataError: an image is missing or unreadable.
@@ -41,8 +42,7 @@ class ChangeModel:
         device = next(self.generator.parameters()).device
         squares = []
         for picture in (self.read(baseline), self.read(followup)):
-            height, width = picture.pixels.shape
-            geometry = Geometry(height=height, width=width, framing=self.preprocessing.framing)
+            geometry = picture.geometry(self.preprocessing.framing)
             pixels = torch.from_numpy(picture.pixels)[None]
             square, _ = fit_to_square(pixels, self.preprocessing.image_size, geometry)
             squares.append(square[None].to(device))

@@ -3,6 +3,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from data import Geometry, fit_to_square, restore_from_square
+from data.geometry import content_of
 
 SHAPES = [(64, 64), (48, 64), (64, 48), (200, 100), (37, 91), (20, 30), (1, 300)]
 
@@ -87,6 +88,32 @@ def test_a_smaller_copy_lands_where_its_file_does(framing, height, width):
     smooth = interpolate(torch.rand(1, 1, 4, 4), size=(height, width), mode="bicubic", align_corners=False)[0]
     geometry = Geometry(height=height, width=width, framing=framing)
     copy = interpolate(smooth[None], scale_factor=0.5, mode="area")[0]
+    square, valid = fit_to_square(copy, 64, geometry)
+    direct, direct_valid = fit_to_square(smooth, 64, geometry)
+    assert torch.equal(valid, direct_valid)
+    torch.testing.assert_close(square, direct, atol=0.06, rtol=0)
+
+
+@pytest.mark.parametrize("framing", ["pad", "crop", "stretch"])
+@pytest.mark.parametrize(("height", "width", "aspect"), [(100, 200, 2.0), (200, 100, 0.5), (90, 150, 1.25)])
+def test_pixels_that_are_not_square_become_so_and_are_led_back(framing, height, width, aspect):
+    smooth = interpolate(torch.rand(1, 1, 4, 4), size=(height, width), mode="bicubic", align_corners=False)[0]
+    geometry = Geometry(height=height, width=width, framing=framing, pixel_aspect=aspect)
+    lengths = (height * aspect, width) if framing != "stretch" else (1, 1)
+    scale = 128 / (max(lengths) if framing == "pad" else min(lengths))
+    assert geometry.box(128)[2:] == tuple(round(length * scale) for length in lengths)
+    restored = restore_from_square(fit_to_square(smooth, 128, geometry)[0], geometry)
+    assert restored.shape == smooth.shape
+    known = restore_from_square(torch.ones(1, 128, 128), geometry) > 0.999
+    assert known.float().mean() > 0.6
+    assert (restored - smooth)[known].abs().mean() < 0.01
+
+
+def test_a_smaller_copy_of_pixels_that_are_not_square_lands_where_its_file_does():
+    smooth = interpolate(torch.rand(1, 1, 4, 4), size=(100, 150), mode="bicubic", align_corners=False)[0]
+    geometry = Geometry(height=100, width=150, pixel_aspect=2.0)
+    copy = content_of(smooth, 96, geometry)
+    assert copy.shape == (1, 96, 72)
     square, valid = fit_to_square(copy, 64, geometry)
     direct, direct_valid = fit_to_square(smooth, 64, geometry)
     assert torch.equal(valid, direct_valid)

@@ -13,6 +13,7 @@ from skimage.io import imsave
 
 from data.check import problems as checking
 from data.check.problems import Problem, check_records
+from data.files.images import Radiograph
 from data.manifests import records_of
 from tests.calling import call
 from tests.micro import ROOT, run, write_pairs
@@ -77,16 +78,16 @@ def test_a_mistake_is_one_line(tmp_path):
 def _read_or_die(path, _):
     if path.name == "p3_0.png":
         os.kill(os.getpid(), signal.SIGSEGV)
-    return np.zeros((32, 32), np.float32)
+    return Radiograph(pixels=np.zeros((32, 32), np.float32), spacing_mm=None)
 
 
 def _open_or_die(open_chunk, files):
-    checking.read_image = _read_or_die
+    checking.read_radiograph = _read_or_die
     return open_chunk(files)
 
 
 def test_a_file_that_kills_its_reader_is_found(pairs_folder, monkeypatch):
-    monkeypatch.setattr(checking, "read_image", _read_or_die)
+    monkeypatch.setattr(checking, "read_radiograph", _read_or_die)
     monkeypatch.setattr(checking, "_FILES_A_TASK", 2)  # each file under way then gets a process of its own
     in_processes = checking.in_processes
     monkeypatch.setattr(

@@ -8,6 +8,7 @@ from data.draw.copies import draw_poses, expose, move
 from data.draw.options import DrawConfig
 from data.draw.pairs import draw_pair, draw_scenarios, find_chest
 from data.files.images import Radiograph
+from data.files.orientation import Grid
 from data.findings import CHANGE_SCALE, FINDINGS
 from data.simulation.films import TOE, change_map, logit
 from data.simulation.findings.film import DRAW
@@ -201,6 +202,15 @@ def test_the_size_asked_for_is_the_longest_side(films):
         Radiograph(pixels=image, spacing_mm=None), "p", Path("film.png"), options(image_size=80)
     )
     assert source.image.shape == (80, 75)
+
+
+@pytest.mark.parametrize(("size", "shape"), [("native", (160, 160)), (100, (100, 100))])
+def test_pixels_that_are_not_square_become_so(films, size, shape):
+    image = films[0].resized(160, 80).image
+    radiograph = Radiograph(pixels=image, spacing_mm=(0.9, 1.8), grid=Grid(pixel_aspect=0.5))
+    source = find_chest(radiograph, "p", Path("film.png"), options(image_size=size))
+    assert source.image.shape == shape
+    assert source.chest.frame.pixel == pytest.approx(0.9 * 160 / shape[0])
 
 
 def test_spacing_is_that_of_the_size_asked_for(films):

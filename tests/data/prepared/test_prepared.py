@@ -10,15 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from PIL import Image
 from skimage.io import imsave
 
 from data import DataConfig, DataError, load_images, load_pairs, settled
 from data.prepare.writing import Recipe, prepare_records
 from tests.calling import call
 from tests.data.opened import images_of, pairs_of
-from tests.micro import ROOT, command_environment, run
+from tests.micro import ROOT, command_environment, run, write_pairs
 
 RECIPE = Recipe(size=None, bits=16, change="magnitude", intensity="dicom", framing="pad", on_error="raise")
 SPLITS = ["train"] * 6 + ["val"] * 2 + ["test"] * 2
@@ -101,6 +103,50 @@ def test_a_smaller_size_can_be_trained_on(tmp_path, framing):
     shifted = expected.followup.roll(1, dims=-1)
     assert (sample.followup - expected.followup)[inner].abs().mean() < 0.005  # resized twice
     assert (shifted - expected.followup)[inner].abs().mean() > 0.03  # a pixel off would show
+
+
+def write_tall_pixels(root: Path, densities: tuple[int, int]) -> DataConfig:
+    """Three patients, whose files say that pixels are not square; each one's map does not."""
+    path = write_pairs(root, patients=3, pairs=1, shape=(32, 32))
+    for folder in ("baseline", "followup"):
+        for file in (path / folder).glob("*.png"):
+            with Image.open(file) as image:
+                image.save(file, dpi=densities)
+    return DataConfig(path=path, image_size=64)
+
+
+@pytest.mark.parametrize("size", [None, 64])
+@pytest.mark.parametrize("densities", [(200, 100), (100, 200), (100, 125)])
+@pytest.mark.parametrize("framing", ["pad", "crop", "stretch"])
+def test_pixels_that_are_not_square_are_squared_as_of_files(tmp_path, size, densities, framing):
+    files = replace(write_tall_pixels(tmp_path / "pairs", densities), framing=framing)
+    prepare(files, tmp_path / "out", replace(RECIPE, size=size, framing=framing))
+    prepared = DataConfig(prepared=str(tmp_path / "out"), image_size=64, framing=framing)
+    sample, expected = pairs_of(prepared, "val")[0], pairs_of(files, "val")[0]
+    assert sample.geometry.pixel_aspect == pytest.approx(densities[0] / densities[1], rel=1e-3)
+    assert_same(sample, expected, 0.51 / 65535)
+
+
+def test_stores_from_before_pixels_had_an_aspect_are_read(tmp_path):
+    files = DataConfig(path=write_manifest(tmp_path, height=30, width=40), image_size=40)
+    prepare(files, tmp_path / "out")
+    for path in (tmp_path / "out").rglob("*.arrow"):
+        table = pa.ipc.open_stream(path.read_bytes()).read_all()
+        columns = {name: table[name].to_pylist() for name in table.column_names}
+        for cells in columns.values():
+            for cell in cells:
+                if isinstance(cell, dict):
+                    del cell["pixel_aspect"]
+        fields = []
+        for field in table.schema:
+            parts = list(field.type) if pa.types.is_struct(field.type) else []
+            kept = pa.struct([part for part in parts if part.name != "pixel_aspect"])
+            fields.append(field.with_type(kept) if parts else field)
+        schema = pa.schema(fields)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+            writer.write_table(pa.table(columns, schema))
+    sample = pairs_of(DataConfig(prepared=str(tmp_path / "out"), image_size=40), "val")[0]
+    assert_same(sample, pairs_of(files, "val")[0])
 
 
 def test_images_of_pairs_are_used_once(tmp_path):
