@@ -116,6 +116,13 @@ class ImageBatch(_Batch):
     geometry: list[Geometry | None] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
+    @property
+    def counted(self) -> Tensor:
+        """`[B]` bool: not those that stand in for unreadable images, of which no pixel counts."""
+        if self.valid is None:
+            return torch.ones(len(self), dtype=torch.bool, device=self.image.device)
+        return self.valid.flatten(1).any(1)
+
 
 def collate_pairs(samples: Sequence[PairSample]) -> PairBatch:
     """Stack pairs; an optional map is in the batch only when every sample has it."""

@@ -97,7 +97,7 @@ def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.d
             if isinstance(loss, nn.Module):
                 loss = loss.to(device)
                 if loss.state_dict():
-                    modules[name.replace(".", "_")] = loss
+                    modules[name] = loss
             terms[name] = _extra_term(loss, spec)
     if not any(weights.values()):
         raise UserError(

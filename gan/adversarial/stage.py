@@ -27,9 +27,7 @@ from gan.run.handover import (
     load_encoder,
     load_network,
     save_network,
-    seen_by,
     transfer_encoder,
-    weights_digest,
 )
 from gan.run.loaders import Loaders, choose_cases, open_loaders
 from gan.run.loop import train
@@ -58,10 +56,7 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
     stage = AdversarialStage(config, state, loaders, cases, run.directory)
     run.kept |= {"ema": state.ema, "losses": state.objective.modules}
-    digest = {} if pretrained is None else {"the encoder in --pretrained": weights_digest(pretrained)}
-    run.begin(loaders, identity=digest, news=stage.introduction())
-    if pretrained is not None and (warning := seen_by(pretrained, loaders.splits)):
-        run.log.say(warning)
+    run.begin(loaders, news=stage.introduction(), pretrained=pretrained)
     train(run, stage, loaders)
 
     # Of the saved generator, on patients never trained on.

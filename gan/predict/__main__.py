@@ -24,7 +24,8 @@ class PredictConfig:
     followup: tyro.conf.Positional[Path]
     """The later radiograph."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """Where the map goes: .png (16 bit: 0..65535 is 0..1, signed maps -1..1), .npy or .nii.gz (float32).
+    """Where the map goes: .png (16 bit: 0..65535 is 0..1; signed maps: 1, 32768, 65535 are -1, 0, 1), .npy
+    or .nii.gz (float32).
     The overlay is written beside it as NAME_overlay.png."""
     cpu: bool = False
     """Stay on the CPU even where there is a GPU."""

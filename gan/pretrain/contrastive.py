@@ -107,7 +107,7 @@ class ContrastiveStage:
         torch.manual_seed(fold_seed("initialisation", self.config.seed))
         fresh = self.build_model(self.config).to(self.learner.accelerator.device)
         untrained, _ = self._judge(fresh, self.loaders.test)
-        found = {name: value for name, value in numbers.items() if name in untrained and "recall" in name}
+        found = {name: value for name, value in numbers.items() if "recall" in name}
         table = retrieval_table(found, untrained, images)
         title = f"recall of the other view among {images} images of held-out patients"
         return {**numbers, "images": images, "untrained": untrained}, f"{title}\n{table}"
@@ -121,7 +121,7 @@ class ContrastiveStage:
             pairs = [_features(model, view) for view in self._views(batch, EVALUATION)]
             (one, embedded_one), (two, embedded_two) = pairs
             one, two, embedded_one, embedded_two, groups, counts = accelerator.gather_for_metrics(
-                (one, two, embedded_one, embedded_two, self._groups(batch), _counts(batch))
+                (one, two, embedded_one, embedded_two, self._groups(batch), batch.counted)
             )
             embeddings = torch.cat([embedded_one[counts], embedded_two[counts]])
             losses.append(contrastive_loss(embeddings, groups[counts].repeat(2), temperature))
@@ -165,10 +165,3 @@ def _features(model: Any, view: ImageBatch) -> tuple[Tensor, Tensor]:
     embeddings = model.embed(pooled)
     model.train(training)
     return pooled, embeddings
-
-
-def _counts(batch: ImageBatch) -> Tensor:
-    """Which images count: not those that stand in for unreadable ones."""
-    if batch.valid is None:
-        return torch.ones(len(batch), dtype=torch.bool, device=batch.image.device)
-    return batch.valid.flatten(1).any(1)

@@ -18,6 +18,7 @@ from data.base.errors import UserError
 from gan.run.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from gan.run.commandline import to_yaml
 from gan.run.directory import RunDir, choose_run_dir, create_run_dir
+from gan.run.handover import seen_by, weights_digest
 from gan.run.loaders import Loaders
 from gan.run.log import RunLog
 from gan.run.options import StageConfig
@@ -64,21 +65,31 @@ class Run:
             raise UserError(f"--mixed-precision {config.mixed_precision}: {error}") from error
         return cls(accelerator, directory, config, RunLog(accelerator, directory))
 
-    def begin(self, loaders: Loaders, *, identity: Mapping[str, Any], news: str) -> None:
+    def begin(
+        self,
+        loaders: Loaders,
+        *,
+        news: str,
+        identity: Mapping[str, Any] | None = None,
+        pretrained: RunDir | None = None,
+    ) -> None:
         """Load the newest checkpoint where a run is resumed, then write down what is about to run.
 
         In this order, so that a checkpoint that cannot be read leaves the run as it was.
 
         Args:
             loaders: the data.
-            identity: what must not change in the middle of this stage, besides what holds for all stages.
             news: what the stage has to say of itself.
+            identity: what must not change in the middle of this stage, besides what holds for all stages.
+            pretrained: the run whose encoder this one starts from.
 
         Raises:
             UserError: there is no readable checkpoint, something changed that must not change in the middle
                 of a run, or the directory cannot be written.
         """
-        self.progress.identity = {**_identity(self.config, loaders), **identity}
+        self.progress.identity = {**_identity(self.config, loaders), **(identity or {})}
+        if pretrained is not None:
+            self.progress.identity["the encoder in --pretrained"] = weights_digest(pretrained)
         if self.config.resume is not None:
             self._resume()
         if self.accelerator.is_main_process:
@@ -88,6 +99,8 @@ class Run:
         purge = {} if self.config.resume is None else {"purge_step": self.progress.step + 1}
         self.accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": purge})
         self._introduce(loaders, news)
+        if pretrained is not None and (warning := seen_by(pretrained, loaders.splits)):
+            self.log.say(warning)
 
     def save(self, *, best: bool = False) -> None:
         """Write a checkpoint; every process calls this."""
