@@ -11,7 +11,10 @@ from networks.init import initialize
 class ContrastiveEncoder(EncoderModel):
     """Encoder, mean over the image, projection: `[B, C, H, W] -> [B, embedding_dim]` of unit length.
 
-    Source: Chen et al., "A Simple Framework for Contrastive Learning" (SimCLR), 2020, section 2.1.
+    The projection normalises over the batch, which in training needs at least two images.
+
+    Source: Chen et al., "A Simple Framework for Contrastive Learning" (SimCLR), 2020, section 2.1; its
+    projection with BatchNorm as in their published code.
 
     Args:
         in_channels, config, encoder: see `EncoderModel`.
@@ -32,7 +35,10 @@ class ContrastiveEncoder(EncoderModel):
         require_positive(embedding_dim=embedding_dim)
         super().__init__(in_channels, config, encoder)
         width = self.encoder.out_channels
-        self.projection = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, embedding_dim))
+        # Without the norm what images have in common hides what tells them apart: the loss stays at chance.
+        self.projection = nn.Sequential(
+            nn.Linear(width, width), nn.BatchNorm1d(width), nn.SiLU(), nn.Linear(width, embedding_dim)
+        )
         initialize(self.projection)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ class ClassifyConfig(StageConfig):
     """The pretraining run whose encoder the classifier starts from: a run directory, auto (the newest
     runs/pretrain*), or none (a fresh encoder)."""
     frozen: bool = False
-    """Train the linear layer alone and leave the encoder as it is: a linear probe of what it has learnt."""
+    """Train the linear layer alone, on standardised features, and leave the encoder as it is: a linear probe
+    of what it has learnt."""
     optim: OptimConfig = field(default_factory=OptimConfig)
 
 

@@ -21,9 +21,7 @@ from gan.run.handover import (
     load_encoder,
     load_network,
     save_network,
-    seen_by,
     transfer_encoder,
-    weights_digest,
 )
 from gan.run.learner import Learner
 from gan.run.loaders import Loaders, choose_cases, open_loaders
@@ -58,11 +56,7 @@ def classify(config: ClassifyConfig, pretrained: RunDir | None) -> Run:
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
     stage = ClassifyStage(config, learner, loaders, cases, run.directory, labels)
     identity = {"--frozen": config.frozen, "the labels": list(labels)}
-    if pretrained is not None:
-        identity["the encoder in --pretrained"] = weights_digest(pretrained)
-    run.begin(loaders, identity=identity, news=stage.introduction())
-    if pretrained is not None and (warning := seen_by(pretrained, loaders.splits)):
-        run.log.say(warning)
+    run.begin(loaders, identity=identity, news=stage.introduction(), pretrained=pretrained)
     train(run, stage, loaders)
 
     # Of the saved classifier, on patients never trained on.
@@ -84,7 +78,11 @@ def build_model(
     """A classifier with a pretrained encoder or a fresh one, which learns or, frozen, does not."""
     torch.manual_seed(fold_seed("initialisation", config.seed))
     model = ClassificationModel(
-        labels_num=len(labels), labels=labels, config=config.network, **encoder_option(config)
+        labels_num=len(labels),
+        labels=labels,
+        config=config.network,
+        standardize=config.frozen,
+        **encoder_option(config),
     )
     if encoder is not None:
         transfer_encoder(encoder, model, config.pretrained)
@@ -134,11 +132,8 @@ class ClassifyStage:
         accelerator = self.learner.accelerator
         logits, labels = [], []
         for batch in batches:
-            counts = torch.ones(len(batch), dtype=torch.bool, device=batch.image.device)
-            if batch.valid is not None:  # 0 everywhere in what stands in for an unreadable image
-                counts = batch.valid.flatten(1).any(1)
             found, truth, counts = accelerator.gather_for_metrics(
-                (_logits(model, batch.image), batch.labels, counts)
+                (_logits(model, batch.image), batch.labels, batch.counted)
             )
             logits.append(found[counts].cpu())
             labels.append(truth[counts].cpu())

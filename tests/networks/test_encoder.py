@@ -195,9 +195,23 @@ def test_the_default_is_the_bottleneck_encoder_with_the_same_random_numbers(name
 
 @pytest.mark.parametrize("name", ["classification", "contrastive"])
 def test_training_and_evaluation_see_the_same_without_a_drop_rate(name) -> None:
-    model = MODELS[name](config=TINY)
+    model = MODELS[name](config=TINY).train()
+    if name == "contrastive":  # its projection normalises over the batch, and is not handed on
+        model.projection.eval()
     with torch.no_grad():
-        assert torch.equal(run(name, model.train(), 64, 64), run(name, model.eval(), 64, 64))
+        assert torch.equal(run(name, model, 64, 64), run(name, model.eval(), 64, 64))
+
+
+def test_embeddings_of_images_that_are_much_alike_lie_apart_in_training() -> None:
+    """Radiographs are: without the projection's norm all embeddings are one, and nothing is learnt."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(1, 1, 64, 64, generator=generator) + 0.02 * torch.rand(
+        8, 1, 64, 64, generator=generator
+    )
+    with torch.no_grad():
+        embeddings = networks.ContrastiveEncoder(config=TINY).train()(images)
+    cosines = embeddings @ embeddings.T
+    assert cosines[~torch.eye(8, dtype=torch.bool)].mean() < 0.2
 
 
 def test_an_embedding_needs_a_length() -> None:

@@ -40,7 +40,21 @@ def test_a_linear_probe_moves_the_head_alone_statistics_included(norm):
     made.step([batch()], 0, 0)
     after = made.learner.network.state_dict()
     moved = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
-    assert moved == {"head.weight", "head.bias"}
+    statistics = {f"norm.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")}
+    assert moved == {"head.weight", "head.bias", *statistics}
+
+
+def test_a_linear_probe_sees_features_of_equal_spread_and_one_image_is_no_obstacle():
+    made = stage(frozen=True).learner.network
+    for _ in range(100):
+        made(batch().image)
+    made.eval()
+    features = made.norm(made.pooled(batch().image))
+    torch.testing.assert_close(features.mean(0), torch.zeros(8), atol=0.02, rtol=0)
+    made.train()
+    before = made.norm.running_mean.clone()
+    assert made(batch().image[:1]).isfinite().all()
+    assert torch.equal(made.norm.running_mean, before)
 
 
 def test_fine_tuning_moves_every_parameter_and_says_the_loss():
