@@ -1,5 +1,6 @@
 """Options of the data: where it comes from, how the default data set is made, how it is augmented."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,8 @@ Framing = Literal["pad", "crop", "stretch"]
 OnError = Literal["raise", "skip"]
 Uncertain = Literal["ignore", "positive", "negative"]
 SPLITS: tuple[str, ...] = ("train", "val", "test")
+
+NOTHING_LEFT = "leave at least one of the findings, which can change"
 
 # Options that several commands have, described once.
 ChangeOption = Annotated[
@@ -52,13 +55,28 @@ class ScenarioOptions:
     """Probability that a second finding changes in a pair in which one does."""
     stable: float = 0.25
     """Probability that a finding is present in both radiographs and so no part of the target."""
+    nuisances: tuple[Finding, ...] = ()
+    """Findings whose coming and going is no change but a nuisance, for instance device; they are no part of
+    any target."""
+    nuisance: float = 0.5
+    """Probability that one of the nuisances comes, goes or is moved, also where nothing else changes."""
+    views_per_change: int = 1
+    """Pairs that show one and the same change, in other poses and exposures; the column group names it."""
 
     def __post_init__(self) -> None:
-        between(self, 0, 1, "unchanged", "second", "stable")
+        between(self, 0, 1, "unchanged", "second", "stable", "nuisance")
+        at_least(self, 1, "views_per_change")
+        if self.nuisances:
+            among(self, FINDINGS, "nuisances")
+
+
+def changing(findings: Iterable[Finding], options: ScenarioOptions) -> tuple[Finding, ...]:
+    """Those of some findings that can change, which nuisances cannot."""
+    return tuple(name for name in findings if name not in options.nuisances)
 
 
 @dataclass(kw_only=True)
-class EmbeddedConfig:
+class EmbeddedConfig(ScenarioOptions):
     """The embedded data set: radiograph pairs projected from a chest CT with findings inserted."""
 
     volume: Literal["auto", "ct", "phantom"] = "auto"
@@ -74,10 +92,10 @@ class EmbeddedConfig:
     """Baseline and followup pairs drawn for each virtual patient."""
     findings: tuple[Finding, ...] = FINDINGS
     """Findings that can appear or resolve."""
-    unchanged: float = 0.1
-    """Share of pairs in which nothing changes but the pose and the exposure."""
     pose_degrees: float = 2.0
     """Largest rotation between baseline and followup about each axis, in degrees."""
+    pose_exponent: float = 1.0
+    """Bias towards small rotations and shifts, which are `u ** exponent` of the largest; 1 is none."""
     pose_mm: float = 6.0
     """Largest patient shift between baseline and followup along each axis, in mm."""
     seed: int = 1
@@ -85,9 +103,12 @@ class EmbeddedConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "train_patients", "val_patients", "test_patients", "pairs_per_patient")
+        super().__post_init__()
         among(self, FINDINGS, "findings")
-        at_least(self, 0, "unchanged", "pose_degrees", "pose_mm", "seed")
+        at_least(self, 0, "pose_degrees", "pose_mm", "seed")
+        at_least(self, 1, "pose_exponent")
         below(self, 1, "unchanged")
+        require(bool(changing(self.findings, self)), "nuisances", " ".join(self.nuisances), NOTHING_LEFT)
 
 
 @dataclass(kw_only=True)
