@@ -106,6 +106,7 @@ def measure(image: Plane, lungs: Lungs, pixel_mm: float | None, heart: Mask | No
     pixel = pixel_mm if pixel_mm is not None and known else CHEST_WIDTH_MM / width
     frame = Frame(lungs={"right": lungs.right, "left": lungs.left}, pixel=float(pixel), known_heart=heart)
     grey = float(np.median(image[frame.heart] if frame.heart.any() else image[~lungs.both]))
-    tone = tone_width(float(np.median(image[lungs.both])), grey)
+    # Of two lungs the darker one: the other may be white.
+    tone = tone_width(min(float(np.median(image[lung])) for lung in (lungs.right, lungs.left)), grey)
     tissue = tone * float(logit(np.array(grey, dtype=np.float32)))
     return Chest(frame=frame, density=tone * logit(image), tone=tone, tissue=tissue, grain=Grain.of(image))

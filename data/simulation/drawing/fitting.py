@@ -54,7 +54,7 @@ class Evidence:
         down, inverted or cut in half, lateral projections, hands, textures, photographs.
         """
         found = 32 * self.edge + 2 * self.between + 3 * self.below
-        return found - 7 * self.odd + 3 * self.size - 14.8
+        return found - 7 * self.odd + 3 * self.size - 14
 
 
 def weigh(shapes: Array, level: Plane) -> Evidence:

@@ -35,7 +35,7 @@ _LONGEST = 4
 """Longer side over the shorter one of a radiograph, however it is padded."""
 # Evidence without which no shape counts as lungs (`Evidence`), log odds that leave no doubt, and by how
 # much they must exceed those of the picture turned.
-_SMALLEST, _BETWEEN, _BELOW, _CLEAR, _MARGIN = -2.9, 0.12, -0.25, 2.2, 0.2
+_SMALLEST, _BETWEEN, _BELOW, _CLEAR, _MARGIN = -2.9, 0.12, -0.25, 3.0, 0.6
 
 
 def find_lungs(image: Plane, path: Path) -> Lungs:
