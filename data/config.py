@@ -123,6 +123,8 @@ class AugmentConfig:
     """Largest shift of the whole pair, as a share of the image size."""
     scale: float = 0.08
     """Largest relative change of size of the whole pair."""
+    mirror: float = 0.0
+    """Probability of exchanging left and right of the whole pair."""
     misalignment_rotation: float = 1.0
     """Largest extra rotation of the baseline against the followup, in degrees."""
     misalignment_translation: float = 0.01
@@ -163,7 +165,7 @@ class AugmentConfig:
         at_least(self, 0, *(name for name in vars(self) if name != "enabled"))
         below(self, 1, "scale", "misalignment_scale")
         below(self, 0.5, "window")
-        between(self, 0, 1, "equalise", "blur", "objects", "swap")
+        between(self, 0, 1, "mirror", "equalise", "blur", "objects", "swap")
 
 
 @dataclass(kw_only=True)

@@ -28,7 +28,8 @@ class DrawConfig(ScenarioOptions):
     """
 
     images: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGES")]
-    """A manifest (CSV or Parquet) or a folder of frontal chest radiographs, dense tissue bright."""
+    """A manifest (CSV or Parquet) or a folder of frontal chest radiographs, dense tissue bright. Masks that a
+    manifest names in columns `lungs` and `heart` are used instead of what is found."""
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """Folder for the pairs; finished images found there are not drawn again. Ids of a manifest are kept;
     hashes take the place of the names of a folder's files and patients."""
@@ -55,7 +56,8 @@ class DrawConfig(ScenarioOptions):
     gamma: float = 0.1
     """Largest relative change of the exponent of a copy's tone curve."""
     noise: float = 0.005
-    """Largest standard deviation of a copy's additive Gaussian noise."""
+    """Largest standard deviation of a copy's additive Gaussian noise; with 0 nothing drawn gets the film's
+    grain, either."""
     seed: int = 0
     """Seed of findings, poses and exposures; with the id of an image it settles everything drawn from it."""
     workers: ProcessesOption = 0

@@ -116,7 +116,7 @@ def test_both_targets_are_the_drawn_change_under_the_pose_of_their_film(source, 
     for sign, scenario in ((1, Scenario(appearing=(name,))), (-1, Scenario(resolving=(name,)))):
         pair = draw_pair(source, scenario, 0, config)
         rng = np.random.default_rng(fold_seed("findings", config.seed, source.id, 0))
-        added = sign * DRAW[name](source.chest, rng)
+        added = sign * source.chest.grain.soften(DRAW[name](source.chest, rng))
         baseline_pose, followup_pose = _poses(source, config)
         np.testing.assert_array_equal(pair.target, change_map(move(added, followup_pose)))
         np.testing.assert_array_equal(pair.target_baseline, change_map(move(added, baseline_pose)))
