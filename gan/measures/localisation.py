@@ -1,0 +1,258 @@
+"""Whether maps of real pairs say where and whether something changed, by boxes and labels of radiologists.
+
+Nobody draws change maps of real radiographs. What there is are boxes around findings in one or both images,
+with how each finding changed, or labels of the pair alone (`data.manifests.regions`). A map is judged by the
+followup's boxes where a finding is new or worse, by the baseline's where it improved or resolved (there it
+was larger), by both where it is stable; where one of the images has none, by the other's.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data import Geometry, PairBatch
+from data.geometry import boxes_in_square, mask_in_square
+from data.manifests.regions import PROGRESSIONS, FindingChange, Progression, changes_of, mask_of
+
+Numbers = dict[str, float | None]
+SCORES = ("pointing_game", "energy_in_box", "contrast_to_noise", "iou", "auroc")
+"""Names of the scores of a map against boxes; of all of them more is better."""
+AIR = ("pneumothorax", "emphysema", "hyperinflation", "pneumomediastinum", "air trapping", "bulla")
+"""Findings that attenuate less the worse they are: in a signed map, worse is negative."""
+_RISING: Mapping[Progression, int] = {"new": 1, "worse": 1, "stable": 0, "improved": -1, "resolved": -1}
+_BASELINE_FIRST = ("improved", "resolved")
+
+
+def box_scores(score: NDArray[np.floating], inside: NDArray[np.bool_]) -> Numbers:
+    """How well the values of a map single out boxes; None where boxes hold no pixel that counts, or all.
+
+    - `pointing_game`: 1 where the largest value lies in a box, 0 elsewhere; of equal ones the share that do,
+      so that an empty map scores as chance does. Source: Zhang et al., "Top-down Neural Attention by
+      Excitation Backprop", ECCV 2016.
+    - `energy_in_box`: share of the map's sum that lies in boxes; 0 for an empty map. Source: Wang et al.,
+      "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks", CVPR Workshops 2020.
+    - `contrast_to_noise`: difference of the means inside and outside by the root of the sum of the variances;
+      negative where the map is larger outside, None where both are flat and differ. Source: Boecking et al.,
+      "Making the Most of Text Semantics to Improve Biomedical Vision-Language Processing", ECCV 2022.
+    - `iou`: of the boxes and as many pixels as they have, the largest ones; of equal ones as chance has it.
+    - `auroc`: the probability that a pixel inside exceeds one outside.
+
+    Args:
+        score: values `[P]` of the pixels that count, not negative.
+        inside: `[P]`, whether each lies in a box.
+    """
+    count = int(inside.sum())
+    if not 0 < count < len(inside):
+        return dict.fromkeys(SCORES)
+    score = score.astype(np.float64)
+    total = score.sum()
+    return {
+        "pointing_game": float(inside[score == score.max()].mean()),
+        "energy_in_box": float(score[inside].sum() / total) if total > 0 else 0.0,
+        "contrast_to_noise": _contrast(score[inside], score[~inside]),
+        "iou": _iou_at_equal_area(score, inside, count),
+        "auroc": auroc(score, inside),
+    }
+
+
+def auroc(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float | None:
+    """The probability that a positive exceeds a negative, ties counted half; None where one is missing."""
+    from scipy.stats import rankdata
+
+    count = int(positive.sum())
+    if not 0 < count < len(positive):
+        return None
+    pairs_won = rankdata(score)[positive].sum() - count * (count + 1) / 2
+    return float(pairs_won / (count * (len(positive) - count)))
+
+
+def towards(values: NDArray[np.floating], change: FindingChange, *, signed: bool) -> NDArray[np.floating]:
+    """What of a map speaks for a change: its magnitude; of a signed map, what has the sign to be expected.
+
+    A stable finding has none, so that its is the magnitude as well.
+    """
+    sign = direction_of(change.finding, change.progression)
+    return np.clip(values * sign, 0, None) if signed and sign else np.abs(values)
+
+
+def direction_of(finding: str, progression: Progression) -> int:
+    """1 where attenuation rises from baseline to followup, -1 where it falls, 0 where it stays."""
+    is_air = any(name in finding.lower() for name in AIR)
+    return -_RISING[progression] if is_air else _RISING[progression]
+
+
+def boxes_of_change(
+    change: FindingChange, size: int, followup: Geometry, baseline: Geometry
+) -> NDArray[np.bool_]:
+    """`[size, size]`: where a map is judged for a change, as read by these geometries; see the module."""
+    in_followup = boxes_in_square(change.followup, size, followup)[0].numpy()
+    in_baseline = boxes_in_square(change.baseline, size, baseline)[0].numpy()
+    if change.progression == "stable":
+        return in_followup | in_baseline
+    first, second = in_followup, in_baseline
+    if change.progression in _BASELINE_FIRST:
+        first, second = second, first
+    return first if first.any() else second
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One change that has boxes."""
+
+    id: str
+    patient_id: str
+    finding: str
+    progression: Progression
+    scores: Numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPair:
+    """One pair that has labels."""
+
+    id: str
+    patient_id: str
+    mass: float
+    """Mean magnitude of the map in the lungs, or in the whole image where the manifest has no lungs."""
+    rise: float
+    """Mean of the map there, with its sign."""
+    labels: tuple[tuple[str, Progression], ...]
+    """Findings, and how each changed."""
+
+
+@dataclass
+class Localisation:
+    """Scores of the maps of real pairs, gathered batch by batch; only numbers are kept."""
+
+    signed: bool
+    cases: list[Case] = field(default_factory=list)
+    pairs: list[LabelledPair] = field(default_factory=list)
+
+    def add(self, prediction: Tensor, batch: PairBatch) -> None:
+        """Take in maps `[B, 1, S, S]` of the pairs of a batch, of which those without labels are left out.
+
+        Raises:
+            DataError: a cell of the manifest is not what it should be.
+        """
+        maps = prediction.detach().float().cpu()
+        valid = torch.ones_like(maps) if batch.valid is None else batch.valid.cpu()
+        for row, columns in enumerate(batch.columns):
+            if columns.get("changes") and valid[row].any():
+                self._add_pair(row, batch, maps[row, 0].numpy(), valid[row, 0].bool().numpy())
+
+    def report(self) -> dict[str, object]:
+        """Means of the scores by progression, and how well the map's mass tells changed from stable pairs."""
+        return {"boxes": by_progression(self.cases), "labels": by_label(self.pairs, signed=self.signed)}
+
+    def _add_pair(
+        self, row: int, batch: PairBatch, values: NDArray[np.float32], valid: NDArray[np.bool_]
+    ) -> None:
+        columns, known = batch.columns[row], {"id": batch.id[row], "patient_id": batch.patient_id[row]}
+        square = Geometry(height=values.shape[0], width=values.shape[1])
+        followup, baseline = batch.geometry[row] or square, batch.geometry_baseline[row] or square
+        place = f"of pair {batch.id[row]!r}"
+        changes = changes_of(columns["changes"], f"changes {place}")
+        for change in changes:
+            if change.followup or change.baseline:
+                inside = boxes_of_change(change, len(values), followup, baseline)
+                scores = box_scores(towards(values, change, signed=self.signed)[valid], inside[valid])
+                finding, progression = change.finding, change.progression
+                self.cases.append(Case(**known, finding=finding, progression=progression, scores=scores))
+        if cell := columns.get("followup_lungs"):
+            mask = torch.from_numpy(mask_of(cell, f"followup_lungs {place}"))
+            valid = valid & mask_in_square(mask, len(values), followup)[0].numpy()
+        if valid.any():
+            mass, rise = float(np.abs(values[valid]).mean()), float(values[valid].mean())
+            labels = tuple((change.finding, change.progression) for change in changes)
+            self.pairs.append(LabelledPair(**known, mass=mass, rise=rise, labels=labels))
+
+
+def by_progression(cases: Sequence[Case]) -> dict[str, Numbers]:
+    """Means of the scores for each progression that occurs, and for all changes together (`changed`)."""
+    groups = {str(name): [case for case in cases if case.progression == name] for name in PROGRESSIONS}
+    groups["changed"] = [case for case in cases if case.progression != "stable"]
+    return {name: _means(group) for name, group in groups.items() if group}
+
+
+def by_label(pairs: Sequence[LabelledPair], *, signed: bool) -> dict[str, object]:
+    """How well the map's mean magnitude in the lungs tells changed pairs from stable ones.
+
+    Of signed maps also how well their mean tells rising attenuation from falling, of pairs with one of both.
+
+    Returns:
+        `pairs`, `auroc` and, signed, `direction_auroc`; the same by finding in `findings`.
+    """
+    findings = sorted({finding for pair in pairs for finding, _ in pair.labels})
+    by_finding = {name: _aurocs(pairs, [name], signed) for name in findings}
+    return {**_aurocs(pairs, findings, signed), "findings": by_finding}
+
+
+def localisation_table(report: Mapping[str, Mapping[str, object]]) -> str:
+    """The scores as a table for a terminal."""
+    lines = []
+    if boxes := report["boxes"]:
+        lines.append(" " * 12 + "changes" + "".join(f"{name:>19}" for name in SCORES))
+        for name, numbers in boxes.items():
+            assert isinstance(numbers, Mapping)
+            lines.append(
+                f"{name:<12}{numbers['changes']:>7}" + "".join(_cell(numbers[key]) for key in SCORES)
+            )
+    labels = report["labels"]
+    if labels["pairs"]:
+        lines.append(f"changed against stable, by mass in the lungs ({labels['pairs']} pairs): AUROC")
+        lines.append(f"{'all':<32}{_cell(labels['auroc'])}")
+        findings = labels["findings"]
+        assert isinstance(findings, Mapping)
+        lines += [f"  {name:<30}{_cell(numbers['auroc'])}" for name, numbers in findings.items()]
+    return "\n".join(lines)
+
+
+def _iou_at_equal_area(score: NDArray[np.floating], inside: NDArray[np.bool_], count: int) -> float:
+    least = np.partition(score, -count)[-count]
+    above, equal = score > least, score == least
+    taken = (count - above.sum()) / equal.sum()
+    shared = inside[above].sum() + taken * inside[equal].sum()
+    return float(shared / (2 * count - shared))
+
+
+def _contrast(inside: NDArray[np.floating], outside: NDArray[np.floating]) -> float | None:
+    difference, noise = inside.mean() - outside.mean(), math.sqrt(inside.var() + outside.var())
+    if noise == 0:
+        return 0.0 if difference == 0 else None
+    return float(difference / noise)
+
+
+def _means(cases: Sequence[Case]) -> Numbers:
+    means: Numbers = {"changes": len(cases)}
+    for name in SCORES:
+        values = [value for case in cases if (value := case.scores[name]) is not None]
+        means[name] = float(np.mean(values)) if values else None
+    return means
+
+
+def _aurocs(pairs: Sequence[LabelledPair], findings: Sequence[str], signed: bool) -> Numbers:
+    """Over the pairs that have a label of one of the findings."""
+    labels = [[label for label in pair.labels if label[0] in findings] for pair in pairs]
+    pairs = [pair for pair, meant in zip(pairs, labels, strict=True) if meant]
+    labels = [meant for meant in labels if meant]
+    changed = np.array([any(word != "stable" for _, word in meant) for meant in labels], bool)
+    numbers: Numbers = {
+        "pairs": len(pairs),
+        "auroc": auroc(np.array([pair.mass for pair in pairs]), changed),
+    }
+    if signed:
+        directions = [{direction_of(*label) for label in meant} - {0} for meant in labels]
+        one_way = np.array([len(found) == 1 for found in directions], bool)
+        rising = np.array([1 in found for found in directions], bool)
+        rise = np.array([pair.rise for pair in pairs])
+        numbers["direction_auroc"] = auroc(rise[one_way], rising[one_way])
+    return numbers
+
+
+def _cell(value: object) -> str:
+    return f"{value:19.4f}" if isinstance(value, float) else f"{'-':>19}"
