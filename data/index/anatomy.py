@@ -4,6 +4,7 @@ Source: Gaggion et al., "CheXmask: a large-scale dataset of anatomical segmentat
 chest x-ray images", Scientific Data 11 (2024); https://physionet.org/content/chexmask-cxr-segmentation-data/.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,10 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from data.base.errors import DataError
+from data.files.formats import is_dicom_name
+from data.files.frames import frame_of
 from data.files.masks import chexmask_runs
+from data.files.orientation import AS_STORED, Turn
 from data.index.annotations import naming, region_columns
 from data.index.catalogue import Images
 from data.index.naming import full_ids
@@ -31,7 +35,7 @@ _FILE = r"^(?:.*/)?(?P<name>[^/]+?)(?:\.(?:png|jpg|jpeg|dcm|dicom))?$"
 _BLOCK_BYTES = 1 << 26
 
 
-def add_anatomy(images: Images, path: Path) -> str:
+def add_anatomy(images: Images, root: Path, path: Path) -> str:
     """Add `lungs` and `heart` to the images that a table of CheXmask has a reliable mask of.
 
     Returns:
@@ -47,24 +51,32 @@ def add_anatomy(images: Images, path: Path) -> str:
     require_columns(path, header, _COLUMNS)
     ids = full_ids(images) if named == "Path" else images.image
     cells: dict[tuple[str, str], str] = {}
-    found = used = 0
+    turns, found, used = _turns(images, ids, root), 0, 0
     for image, row in _rows(path, named, ids):
         found += 1
         if float(row[_DICE] or 0) >= RELIABLE:
             used += 1
+            turn = turns.get(image, AS_STORED)
             with naming(f"{path}: image {image}"):
-                cells |= {(name, image): _cell(row, organs) for name, organs in _ORGANS.items()}
+                cells |= {(name, image): _cell(row, organs, turn) for name, organs in _ORGANS.items()}
     if not found:
         raise DataError(f"{path} has none of the {len(images):,} images; name the table of this data set")
     images.regions |= region_columns(ids, cells)
     return f"masks of lungs and heart: {used:,} images, {found - used:,} left out as unreliable"
 
 
-def _cell(row: dict[str, str], organs: Iterable[str]) -> str:
+def _turns(images: Images, ids: pa.Array, root: Path) -> dict[str, Turn]:
+    """How DICOM files lie; published JPEG and PNG lie as they are stored."""
+    paths = [Path(os.fsdecode(path)) for path in images.path.to_pylist()]
+    files = zip(ids.to_pylist(), paths, strict=True)
+    return {name: frame_of(root / path).turn for name, path in files if is_dicom_name(path)}
+
+
+def _cell(row: dict[str, str], organs: Iterable[str], turn: Turn) -> str:
     height, width = int(float(row["Height"])), int(float(row["Width"]))
     scale = min(1.0, _LONGEST / max(height, width))
     runs = chexmask_runs([row[organ] for organ in organs], height, width)
-    return mask_cell(runs.mask(max(1, round(height * scale)), max(1, round(width * scale))))
+    return mask_cell(turn.seen(runs.mask(max(1, round(height * scale)), max(1, round(width * scale)))))
 
 
 def _rows(path: Path, named: str, ids: pa.Array) -> Iterator[tuple[str, dict[str, str]]]:

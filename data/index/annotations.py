@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.base.errors import DataError
-from data.files.sizes import size_of
+from data.files.frames import Frame, frame_of
 from data.index.catalogue import Catalogue, GivenPairs, Images, constant
 from data.index.files import exist
 from data.manifests.regions import Box, FindingChange, Progression, box_in, changes_cell
@@ -25,8 +25,6 @@ _WORDS: Mapping[str, Progression] = {
     **{"stable": "stable", "no change": "stable", "unchanged": "stable"},
     **{"improved": "improved", "improving": "improved"},
 }
-Size = tuple[int, int]
-"""Height and width."""
 Cells = Mapping[tuple[str, str], str]
 """Cells of regions by column and image."""
 
@@ -44,25 +42,24 @@ def progression_of(word: str) -> Progression | None:
     return _WORDS.get(word.strip().lower())
 
 
-def sizes_of(images: Images, root: Path, named: Collection[str] | None = None) -> dict[str, Size]:
-    """Sizes of the images that are there, or of the `named` ones, by name, from their files' headers."""
+def frames_of(images: Images, root: Path, named: Collection[str] | None = None) -> dict[str, Frame]:
+    """Frames of the images that are there, or of the `named` ones, by name, from their files' headers."""
     wanted = images.image if named is None else pa.array(sorted(named), pa.string())
     chosen = images.take(pc.indices_nonzero(pc.is_in(images.image, value_set=wanted)).to_numpy())
     chosen = chosen.take(np.flatnonzero(exist(root, chosen.path)))
     with ThreadPoolExecutor(_READERS) as pool:
-        sizes = pool.map(lambda path: size_of(root / path), chosen.path.to_pylist())
-        return dict(zip(chosen.image.to_pylist(), sizes, strict=True))
+        frames = pool.map(lambda path: frame_of(root / path), chosen.path.to_pylist())
+        return dict(zip(chosen.image.to_pylist(), frames, strict=True))
 
 
-def boxes_in(boxes: Iterable[Sequence[float]], size: tuple[float, float], place: str) -> tuple[Box, ...]:
-    """Boxes of pixels, in fractions of their image of this height and width.
+def boxes_in(boxes: Iterable[Sequence[float]], frame: Frame, place: str) -> tuple[Box, ...]:
+    """Boxes of stored pixels, in fractions of their image as it is seen.
 
     Raises:
         DataError: naming `place`, for a box that is empty or outside the image.
     """
-    height, width = size
     with naming(place):
-        return tuple(box_in(box, width, height) for box in boxes)
+        return tuple(_seen(box_in(box, frame.width, frame.height), frame) for box in boxes)
 
 
 @contextmanager
@@ -131,6 +128,12 @@ def known(rows: Iterable[Row], images: Images) -> list[Row]:
     """The lines of which both images are there."""
     names = set(images.image.to_pylist())
     return [row for row in rows if row.baseline in names and row.followup in names]
+
+
+def _seen(box: Box, frame: Frame) -> Box:
+    first, second = frame.turn.point(*box[:2]), frame.turn.point(*box[2:])
+    (x1, x2), (y1, y2) = (sorted(edges) for edges in zip(first, second, strict=True))
+    return x1, y1, x2, y2
 
 
 def _united(one: FindingChange, other: FindingChange) -> FindingChange:

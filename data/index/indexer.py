@@ -79,7 +79,7 @@ def index(config: IndexConfig) -> Summary:
     catalogue = LAYOUTS[layout].read(Source(root, out, config.workers, images_root))
     missing = _keep_usable(catalogue, images_root, config.views)
     if config.anatomy is not None:
-        catalogue.notes.append(add_anatomy(catalogue.images, config.anatomy))
+        catalogue.notes.append(add_anatomy(catalogue.images, images_root, config.anatomy))
     new = new_key() if config.key is not None and key is None else None
     key = key or new
     if key is not None:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from data.files.frames import Frame
 from data.files.masks import Mask
-from data.index.annotations import Cells, Size, boxes_in, region_columns, sizes_of
+from data.index.annotations import Cells, boxes_in, frames_of, region_columns
 from data.index.catalogue import Catalogue, Images, Source, constant
 from data.index.files import locate
 from data.index.labels import column_of
@@ -41,10 +42,10 @@ def read(source: Source) -> Catalogue:
         source.root, [f"{name}{end}" for end in ("_data", "") for name in tables] + ["images", ""], names
     )
     images = Images(patient=names, study=constant("", len(names)), image=names, path=paths, split=split)
-    sizes, cells = sizes_of(images, source.root), dict[tuple[str, str], str]()
+    frames, cells = frames_of(images, source.root), dict[tuple[str, str], str]()
     for path, _, entry in entries:
-        if size := sizes.get(entry["file_name"]):
-            cells |= _cells(entry, size, f"{path}: image {entry['file_name']}")
+        if frame := frames.get(entry["file_name"]):
+            cells |= _cells(entry, frame, f"{path}: image {entry['file_name']}")
     images.regions = region_columns(names, cells)
     return Catalogue(
         images=images,
@@ -55,18 +56,19 @@ def read(source: Source) -> Catalogue:
     )
 
 
-def _cells(entry: dict[str, Any], size: Size, place: str) -> Cells:
+def _cells(entry: dict[str, Any], frame: Frame, place: str) -> Cells:
     """Boxes and the united outlines of each finding of an image."""
     image, boxes, masks = entry["file_name"], defaultdict[str, list[Box]](list), dict[str, Mask]()
     for finding, box, polygon in zip(entry["syms"], entry["boxes"], entry["polygons"], strict=True):
         name = column_of(finding)
-        boxes[name] += boxes_in([box], size, place)
-        masks[name] = masks.get(name, np.zeros(size, bool)) | _filled(polygon, size)
+        boxes[name] += boxes_in([box], frame, place)
+        filled = _filled(polygon, (int(frame.height), int(frame.width)))
+        masks[name] = masks.get(name, False) | frame.turn.seen(filled)
     cells = {(f"boxes:{name}", image): boxes_cell(found) for name, found in boxes.items()}
     return cells | {(f"mask:{name}", image): mask_cell(mask) for name, mask in masks.items()}
 
 
-def _filled(polygon: list[list[float]], size: Size) -> Mask:
+def _filled(polygon: list[list[float]], size: tuple[int, int]) -> Mask:
     from skimage.draw import polygon2mask
 
     return polygon2mask(size, np.asarray(polygon, float).reshape(-1, 2)[:, ::-1])

@@ -7,13 +7,15 @@ a finding with several belongs to which progression is not published.
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from data.base.errors import DataError
-from data.index.annotations import Row, Size, boxes_in, known, paired, progression_of, sizes_of
+from data.files.frames import Frame
+from data.index.annotations import Row, boxes_in, frames_of, known, paired, progression_of
 from data.index.catalogue import Catalogue, Images, Source, constant
 from data.index.tables import read_rows
 from data.manifests.regions import Box, FindingChange
@@ -39,9 +41,9 @@ def read(source: Source) -> Catalogue:
     if boxes.is_file():
         lines += read_rows(boxes, (*_COLUMNS, "prior_bboxes", "current_bboxes"))
     images = _images(lines)
-    sizes = sizes_of(images, source.images)
+    frames = frames_of(images, source.images)
     catalogue = Catalogue(images=images, namespace="chextemporal", official_splits=frozenset({"test"}))
-    catalogue.pairs = paired(known(_rows(lines, sizes, boxes, catalogue), images), images.image)
+    catalogue.pairs = paired(known(_rows(lines, frames, boxes, catalogue), images), images.image)
     if not boxes.is_file():
         catalogue.notes.append(f"{_BOXES} is not there: the changes have no boxes")
     return catalogue
@@ -68,7 +70,7 @@ def _images(lines: list[dict[str, Any]]) -> Images:
 
 
 def _rows(
-    lines: list[dict[str, Any]], sizes: dict[str, Size], table: Path, catalogue: Catalogue
+    lines: list[dict[str, Any]], frames: dict[str, Frame], table: Path, catalogue: Catalogue
 ) -> Iterator[Row]:
     for line in lines:
         progression = progression_of(str(line["progression"]))
@@ -79,18 +81,17 @@ def _rows(
         change = FindingChange(
             finding=str(line["disease_name"]).lower(),
             progression=progression,
-            baseline=_boxes(line.get("prior_bboxes"), sizes.get(baseline), f"{table}: {baseline}"),
-            followup=_boxes(line.get("current_bboxes"), sizes.get(followup), f"{table}: {followup}"),
+            baseline=_boxes(line.get("prior_bboxes"), frames.get(baseline), f"{table}: {baseline}"),
+            followup=_boxes(line.get("current_bboxes"), frames.get(followup), f"{table}: {followup}"),
         )
         yield Row(baseline, followup, change)
 
 
-def _boxes(value: Any, size: Size | None, place: str) -> tuple[Box, ...]:
+def _boxes(value: Any, frame: Frame | None, place: str) -> tuple[Box, ...]:
     """Boxes as structs, as lists, or as the JSON of either, as the versions of the table have them."""
-    if not value or size is None:
+    if not value or frame is None:
         return ()
-    height, width = size
-    scale = min(_LONGEST / height, _LONGEST / width, 1.0)
+    scale = min(_LONGEST / frame.height, _LONGEST / frame.width, 1.0)
     try:
         given = (json.loads(value) or ()) if isinstance(value, str) else value
         boxes = [[float(box[edge]) for edge in _EDGES] if isinstance(box, dict) else box for box in given]
@@ -98,4 +99,5 @@ def _boxes(value: Any, size: Size | None, place: str) -> tuple[Box, ...]:
         raise DataError(
             f"{place}: no boxes of {', '.join(_EDGES)}; download the official file again"
         ) from None
-    return boxes_in([box[:4] for box in boxes], (height * scale, width * scale), place)
+    annotated = replace(frame, height=frame.height * scale, width=frame.width * scale)
+    return boxes_in([box[:4] for box in boxes], annotated, place)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from data.base.errors import DataError
-from data.index.annotations import Row, Size, boxes_in, known, of_parent, paired, progression_of, sizes_of
+from data.files.frames import Frame
+from data.index.annotations import Row, boxes_in, frames_of, known, of_parent, paired, progression_of
 from data.index.catalogue import Catalogue, Source
 from data.index.layouts import mimic
 from data.index.tables import find_table, read_table
@@ -42,8 +43,8 @@ def read(source: Source) -> Catalogue:
     names = [line[name] for line in lines for name in ("current_image_id", "previous_image_id")]
     catalogue = of_parent(mimic.read_either(source), names, "chest-imagenome")
     images = catalogue.images
-    sizes = sizes_of(images, source.images)
-    catalogue.pairs = paired(known(_rows(lines, sizes, path, catalogue), images), images.image)
+    frames = frames_of(images, source.images)
+    catalogue.pairs = paired(known(_rows(lines, frames, path, catalogue), images), images.image)
     return catalogue
 
 
@@ -52,7 +53,7 @@ def _table(root: Path) -> Path | None:
 
 
 def _rows(
-    lines: list[dict[str, str]], sizes: Mapping[str, Size], path: Path, catalogue: Catalogue
+    lines: list[dict[str, str]], frames: Mapping[str, Frame], path: Path, catalogue: Catalogue
 ) -> Iterator[Row]:
     for line in lines:
         progression = progression_of(line["comparison"])
@@ -64,18 +65,18 @@ def _rows(
             finding=line["label_name"],
             progression=progression,
             # The subject of a comparison is the current image's structure, the object the previous one's.
-            baseline=_box(line["bbox_coord_original_object"], sizes.get(baseline), f"{path}: {baseline}"),
-            followup=_box(line["bbox_coord_original_subject"], sizes.get(followup), f"{path}: {followup}"),
+            baseline=_box(line["bbox_coord_original_object"], frames.get(baseline), f"{path}: {baseline}"),
+            followup=_box(line["bbox_coord_original_subject"], frames.get(followup), f"{path}: {followup}"),
         )
         yield Row(baseline, followup, change)
 
 
-def _box(cell: str, size: Size | None, place: str) -> tuple[Box, ...]:
+def _box(cell: str, frame: Frame | None, place: str) -> tuple[Box, ...]:
     """The box of a cell `[x1, y1, x2, y2]` of pixels; an empty one has none."""
-    if not cell.strip("[] ") or size is None:
+    if not cell.strip("[] ") or frame is None:
         return ()
     try:
         x1, y1, x2, y2 = map(float, json.loads(cell))
     except (ValueError, TypeError):
         raise DataError(f"{place}: {cell!r} is no box; download the official file again") from None
-    return boxes_in([(x1, y1, x2, y2)], size, place)
+    return boxes_in([(x1, y1, x2, y2)], frame, place)

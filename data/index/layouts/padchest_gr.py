@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from data.files.frames import Frame
 from data.index.annotations import Row, boxes_in, known, paired, progression_of
 from data.index.catalogue import Catalogue, Images, Source
 from data.index.files import locate
@@ -19,6 +20,7 @@ from data.manifests.regions import FindingChange
 LOOKED_FOR = "grounded_reports_*.json"
 _TABLE = "master_table.csv"
 _KEYS = ("StudyID", "ImageID", "PreviousStudyID", "PreviousImageID", "findings")
+_UNIT = Frame(height=1, width=1)
 _SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
 
@@ -84,7 +86,7 @@ def _rows(reports: list[dict[str, Any]], path: Path, catalogue: Catalogue) -> It
             if progression is None:
                 catalogue.refused["progression that is none"] += 1
                 continue
-            boxes = boxes_in(sentence.get("boxes") or (), (1, 1), f"{path}: image {report['ImageID']}")
+            boxes = boxes_in(sentence.get("boxes") or (), _UNIT, f"{path}: image {report['ImageID']}")
             for label in sentence.get("labels") or ():
                 change = FindingChange(finding=label, progression=progression, followup=boxes)
                 yield Row(report["PreviousImageID"], report["ImageID"], change)

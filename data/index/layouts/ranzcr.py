@@ -9,7 +9,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from data.base.errors import DataError
-from data.index.annotations import Cells, Size, region_columns, sizes_of
+from data.files.frames import Frame
+from data.index.annotations import Cells, frames_of, region_columns
 from data.index.catalogue import Catalogue, Images, Source
 from data.index.files import locate
 from data.index.labels import column_of, read_labels
@@ -52,21 +53,25 @@ def _cells(path: Path, images: Images, root: Path) -> Cells:
     """The lines of every image by what they are."""
     table = read_table(path, ("StudyInstanceUID", "label", "data"))
     rows = [column.to_pylist() for column in table.values()]
-    sizes, found = sizes_of(images, root, set(rows[0])), defaultdict[tuple[str, str], list[list[Point]]](list)
+    frames, found = (
+        frames_of(images, root, set(rows[0])),
+        defaultdict[tuple[str, str], list[list[Point]]](list),
+    )
     for name, label, data in zip(*rows, strict=True):
-        if size := sizes.get(name):
-            found[f"lines:{column_of(label)}", name].append(_line(data, size, f"{path}: image {name}"))
+        if frame := frames.get(name):
+            found[f"lines:{column_of(label)}", name].append(_line(data, frame, f"{path}: image {name}"))
     return {key: lines_cell(lines) for key, lines in found.items()}
 
 
-def _line(data: str, size: Size, place: str) -> list[Point]:
-    height, width = size
+def _line(data: str, frame: Frame, place: str) -> list[Point]:
     try:
-        points = [(float(x) / width, float(y) / height) for x, y in json.loads(data)]
+        points = [(float(x) / frame.width, float(y) / frame.height) for x, y in json.loads(data)]
     except (ValueError, TypeError):
         raise DataError(
             f"{place}: {data[:40]!r} is no line of points; download the official file again"
         ) from None
     if any(not (-0.01 <= value <= 1.01) for point in points for value in point):
-        raise DataError(f"{place}: a line leaves its image of {width} x {height}; use the original images")
-    return points
+        raise DataError(
+            f"{place}: a line leaves its image of {frame.width} x {frame.height}; use the original images"
+        )
+    return [frame.turn.point(x, y) for x, y in points]

@@ -5,14 +5,14 @@ image counts as one, and there are no pairs.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.files.masks import siim_runs
-from data.index.annotations import Cells, naming, region_columns
+from data.index.annotations import Cells, frames_of, naming, region_columns
 from data.index.catalogue import Catalogue, Images, Source, constant
 from data.index.tables import find_table, read_table
 from data.manifests.regions import mask_cell
@@ -32,19 +32,19 @@ def read(source: Source) -> Catalogue:
     path = find_table(source.root, LOOKED_FOR)
     assert path is not None
     table = read_table(path, ("ImageId", "EncodedPixels"))
-    names, codes = table["ImageId"].to_pylist(), table["EncodedPixels"].to_pylist()
-    image = pa.array(dict.fromkeys(names), pa.string())
-    cells = mask_cells("mask:pneumothorax", names, codes, path)
+    image = pa.array(dict.fromkeys(table["ImageId"].to_pylist()), pa.string())
     files = {file.stem: str(file.relative_to(source.root)) for file in source.root.rglob("*.dcm")}
-    present = pc.is_in(image, value_set=pa.array([name for _, name in cells], pa.string()))
     images = Images(
         patient=image,
         study=constant("", len(image)),
         image=image,
         path=pa.array([files.get(name) for name in image.to_pylist()], pa.string()),
-        labels={"pneumothorax": present.cast(pa.int8())},
-        regions=region_columns(image, cells),
     )
+    cells = mask_cells("mask:pneumothorax", images, source.root, table, path)
+    images.regions = region_columns(image, cells)
+    has_code = pc.not_equal(table["EncodedPixels"], "-1")
+    present = pc.is_in(image, value_set=table["ImageId"].filter(has_code))
+    images.labels = {"pneumothorax": present.cast(pa.int8())}
     return Catalogue(
         images=images,
         namespace="siim-acr",
@@ -53,18 +53,25 @@ def read(source: Source) -> Catalogue:
     )
 
 
-def mask_cells(column: str, names: Iterable[str], codes: Iterable[str], path: Path) -> Cells:
-    """The mask of every image that has one: the union of its codes.
+def mask_cells(column: str, images: Images, root: Path, table: Mapping[str, pa.Array], path: Path) -> Cells:
+    """The masks of the images that have one: the union of an image's codes, as the image is seen.
+
+    Args:
+        column: what they are.
+        images: their files, of which those that are missing have no mask.
+        root: folder of the data set.
+        table: names of images, and codes.
+        path: of the table, for messages.
 
     Raises:
         DataError: naming the image whose code does not fit it.
     """
     by_image: dict[str, list[str]] = defaultdict(list)
-    for name, code in zip(names, codes, strict=True):
+    for name, code in zip(*(cells.to_pylist() for cells in table.values()), strict=True):
         if code.strip() not in ("", "-1"):
             by_image[name].append(code)
-    cells = {}
-    for name, own in by_image.items():
+    masks = {}
+    for name, frame in frames_of(images, root, by_image).items():
         with naming(f"{path}: image {name}"):
-            cells[column, name] = mask_cell(siim_runs(own, SIDE, SIDE).mask())
-    return cells
+            masks[column, name] = mask_cell(frame.turn.seen(siim_runs(by_image[name], SIDE, SIDE).mask()))
+    return masks

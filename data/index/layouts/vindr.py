@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.index.annotations import boxes_in, region_columns, sizes_of
+from data.index.annotations import boxes_in, frames_of, region_columns
 from data.index.catalogue import Catalogue, Images, Source, constant
 from data.index.labels import column_of, one_below_the_other, read_labels
 from data.index.tables import find_table, join, read_table
@@ -65,12 +65,12 @@ def _boxes(source: Source, images: Images) -> dict[str, pa.Array]:
             rows = table.filter(
                 pc.not_equal(table["x_min"], "")
             ).to_pylist()  # where nothing is found, there is none
-            sizes = sizes_of(images, source.root, {row["image_id"] for row in rows})
+            frames = frames_of(images, source.root, {row["image_id"] for row in rows})
             for row in rows:
-                if size := sizes.get(name := row["image_id"]):
+                if frame := frames.get(name := row["image_id"]):
                     box = [float(row[edge]) for edge in _EDGES]
                     column = f"boxes:{column_of(row['class_name'])}"
-                    found[column, name] += boxes_in([box], size, f"{path}: image {name}")
+                    found[column, name] += boxes_in([box], frame, f"{path}: image {name}")
     return region_columns(images.image, {key: boxes_cell(boxes) for key, boxes in found.items()})
 
 

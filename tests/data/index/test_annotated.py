@@ -15,7 +15,7 @@ from data.manifests.manifest import images_in_manifest, pairs_in_manifest
 from data.manifests.regions import boxes_of, changes_of, mask_of
 from tests.calling import call
 from tests.data.index.annotated import ANNOTATED, FIRST, SECOND, THIRD, chexmask, imagenome_row
-from tests.data.index.miniatures import MINIATURES, options, rows_of, write_csv
+from tests.data.index.miniatures import MINIATURES, options, rows_of, write_csv, write_dicom
 from tests.micro import ROOT
 
 OF_MIMIC = ("chest-imagenome", "ms-cxr-t")
@@ -341,3 +341,28 @@ def test_images_must_be_a_folder(run, tmp_path):
 
 def test_annotations_lie_apart_where_they_are_of_other_data_sets():
     assert {name for name, layout in LAYOUTS.items() if layout.apart} == {"chextemporal", *OF_MIMIC}
+
+
+def test_regions_are_turned_with_their_files(tmp_path):
+    """A film that lies on its side: rows run to the patient's left, columns upwards."""
+    ANNOTATED["siim-acr"](tmp_path / "siim/data")
+    MINIATURES["vindr"](tmp_path / "vindr/data")
+    name = "50a418190bc3fb1ef1633bf9678929b3"
+    siim = tmp_path / "siim/data/dicom-images-train/1.2.3.1/1.2.3.2/1.2.3.dcm"
+    for path in (siim, tmp_path / f"vindr/data/train/{name}.dicom"):
+        write_dicom(path, PatientOrientation=["H", "L"])
+    columns = ("image_id", "class_name", "x_min", "y_min", "x_max", "y_max")
+    boxes = tmp_path / "vindr/data/annotations/annotations_train.csv"
+    write_csv(boxes, columns, [(name, "Edema", 0, 0, 2, 4)])
+    chexmask(tmp_path / "masks.csv", "image_id", [(name, 0.9)])
+    index(options(tmp_path / "siim"))
+    index(options(tmp_path / "vindr", anatomy=tmp_path / "masks.csv"))
+    # The stored upper left corner is seen at the lower left.
+    mask = mask_of(rows_of(tmp_path / "siim/out/images.csv")[0]["mask:pneumothorax"], "x")
+    assert mask[-2:, :2].all()
+    assert mask[0, -1]
+    (row,) = (row for row in rows_of(tmp_path / "vindr/out/images.csv") if row["id"] == name)
+    assert boxes_of(row["boxes:edema"], "x") == ((0, 0.75, 0.5, 1),)
+    lungs = mask_of(row["lungs"], "x")
+    assert lungs[:, 0].all()
+    assert lungs[0, 7]
