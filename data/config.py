@@ -106,22 +106,43 @@ class AugmentConfig:
     """Largest extra rotation of the baseline against the followup, in degrees."""
     misalignment_translation: float = 0.01
     """Largest extra shift of the baseline against the followup, as a share of the image size."""
-    brightness: float = 0.05
-    """Largest additive change of intensity, drawn for each image on its own."""
+    misalignment_scale: float = 0.0
+    """Largest relative difference of size between baseline and followup."""
+    misalignment_elastic: float = 0.0
+    """Largest smooth local displacement of the baseline (breath, posture), as a share of the image size."""
+    exposure: float = 0.2
+    """Largest shift of an image's tone curve, in units of the curve's width."""
     contrast: float = 0.15
-    """Largest relative change of contrast, drawn for each image on its own."""
+    """Largest change of the slope of an image's tone curve, as a natural logarithm."""
     gamma: float = 0.15
-    """Largest relative change of the exponent of the tone curve, drawn for each image on its own."""
+    """Largest change of the exponent of an image's grey values, as a natural logarithm."""
+    shading: float = 0.0
+    """Largest smooth uneven exposure over an image, in units of the tone curve's width."""
+    detail: float = 0.0
+    """Largest enhancement of detail of an image, relative to the detail."""
+    equalise: float = 0.0
+    """Largest share of the way to local brightness and contrast that are the same everywhere."""
+    window: float = 0.0
+    """Largest share of the grey range that is cut off, or left unused, at either end."""
+    blur: float = 0.0
+    """Largest share of each pixel that is spread over its neighbours; half of it for sharpening."""
     noise: float = 0.01
     """Largest standard deviation of additive Gaussian noise, drawn for each image on its own."""
+    objects: float = 0.0
+    """Probability of each kind of thing that lies on a film and is no change: collimated borders, letters,
+    cables, electrodes; drawn for each image on its own."""
+    structure: float = 0.0
+    """Strength of random fields and bands that both images of a pair show beside their anatomy, in units of
+    the tone curve's width."""
     swap: float = 0.5
     """Probability of exchanging baseline and followup. Only pairs that carry a target in the geometry of
     the baseline can be exchanged; the embedded data does, other data where the manifest names one."""
 
     def __post_init__(self) -> None:
         at_least(self, 0, *(name for name in vars(self) if name != "enabled"))
-        below(self, 1, "scale", "contrast", "gamma")
-        between(self, 0, 1, "swap")
+        below(self, 1, "scale", "misalignment_scale")
+        below(self, 0.5, "window")
+        between(self, 0, 1, "equalise", "blur", "objects", "swap")
 
 
 @dataclass(kw_only=True)
