@@ -62,13 +62,11 @@ def box_scores(score: NDArray[np.floating], inside: NDArray[np.bool_]) -> Number
 
 def auroc(score: NDArray[np.floating], positive: NDArray[np.bool_]) -> float | None:
     """The probability that a positive exceeds a negative, ties counted half; None where one is missing."""
-    from scipy.stats import rankdata
-
-    count = int(positive.sum())
-    if not 0 < count < len(positive):
+    positives, negatives = np.sort(score[positive]), np.sort(score[~positive])
+    if not len(positives) or not len(negatives):
         return None
-    pairs_won = rankdata(score)[positive].sum() - count * (count + 1) / 2
-    return float(pairs_won / (count * (len(positive) - count)))
+    below, not_above = (np.searchsorted(negatives, positives, side) for side in ("left", "right"))
+    return float((below.mean() + not_above.mean()) / 2 / len(negatives))
 
 
 def towards(values: NDArray[np.floating], change: FindingChange, *, signed: bool) -> NDArray[np.floating]:
