@@ -115,7 +115,7 @@ def of_parent(parent: Catalogue, names: Iterable[str], namespace: str) -> Catalo
     wanted = pa.array(sorted(set(names)), pa.string())
     rows = pc.index_in(wanted, value_set=parent.images.image)
     parent.select(rows.drop_null().to_numpy().astype(np.int64))
-    images = replace(parent.images, split=constant("test", len(parent.images)), labels={})
+    images = replace(parent.images, split=constant("test", len(parent.images)))
     catalogue = Catalogue(
         images=images, namespace=namespace, official_splits=frozenset({"test"}), dated=parent.dated
     )

@@ -40,6 +40,12 @@ class FindingChange:
     followup: tuple[Box, ...] = ()
 
 
+def is_place(column: str) -> bool:
+    """Whether a column says where something is, which is nothing to tell pairs apart by."""
+    name = column.removeprefix("baseline_").removeprefix("followup_")
+    return name in ("lungs", "heart", "changes") or name.startswith(("mask:", "boxes:", "lines:"))
+
+
 def box_in(box: Sequence[float], width: float, height: float) -> Box:
     """The box of pixels `x1, y1, x2, y2` of an image of this size, in fractions.
 

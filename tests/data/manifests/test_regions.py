@@ -13,6 +13,7 @@ from data.manifests.regions import (
     boxes_of,
     changes_cell,
     changes_of,
+    is_place,
     lines_cell,
     mask_cell,
     mask_of,
@@ -36,6 +37,12 @@ def test_pixels_become_fractions_and_what_is_a_little_outside_is_clipped():
 def test_boxes_outside_and_empty_ones(box, reason):
     with pytest.raises(ValueError, match=reason):
         box_in(box, 100, 200)
+
+
+def test_columns_of_places():
+    places = ["lungs", "followup_heart", "baseline_mask:edema", "boxes:nodule", "lines:ett", "changes"]
+    assert [is_place(name) for name in places] == [True] * 6
+    assert not any(map(is_place, ["progression", "findings", "pneumothorax", "mask", "followup_view"]))
 
 
 def test_cells_are_read_as_they_are_written():
