@@ -7,8 +7,9 @@ was larger), by both where it is stable; where one of the images has none, by th
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,9 +19,14 @@ from torch import Tensor
 from data import Geometry, PairBatch
 from data.geometry import boxes_in_square, mask_in_square
 from data.manifests.regions import PROGRESSIONS, FindingChange, Progression, changes_of, mask_of
+from gan.measures.bootstrap import resample
+from gan.measures.evaluation import Estimate
+from gan.measures.scores import Values
 
 Numbers = dict[str, float | None]
-SCORES = ("pointing_game", "energy_in_box", "contrast_to_noise", "iou", "auroc")
+Number = Callable[[Values], Values]
+"""What cases `[N]` come to `[R]`, that count as often as weights `[R, N]` say."""
+SCORES = ("pointing_game", "energy_in_box", "contrast_to_noise", "box_iou", "box_auroc")
 """Names of the scores of a map against boxes; of all of them more is better."""
 AIR = ("pneumothorax", "emphysema", "hyperinflation", "pneumomediastinum", "air trapping", "bulla")
 """Findings that attenuate less the worse they are: in a signed map, worse is negative."""
@@ -39,8 +45,8 @@ def box_scores(score: NDArray[np.floating], inside: NDArray[np.bool_]) -> Number
     - `contrast_to_noise`: difference of the means inside and outside by the root of the sum of the variances;
       negative where the map is larger outside, None where both are flat and differ. Source: Boecking et al.,
       "Making the Most of Text Semantics to Improve Biomedical Vision-Language Processing", ECCV 2022.
-    - `iou`: of the boxes and as many pixels as they have, the largest ones; of equal ones as chance has it.
-    - `auroc`: the probability that a pixel inside exceeds one outside.
+    - `box_iou`: of the boxes and as many pixels as they have, the largest ones; of equal ones by chance.
+    - `box_auroc`: the probability that a pixel inside exceeds one outside.
 
     Args:
         score: values `[P]` of the pixels that count, not negative.
@@ -55,8 +61,8 @@ def box_scores(score: NDArray[np.floating], inside: NDArray[np.bool_]) -> Number
         "pointing_game": float(inside[score == score.max()].mean()),
         "energy_in_box": float(score[inside].sum() / total) if total > 0 else 0.0,
         "contrast_to_noise": _contrast(score[inside], score[~inside]),
-        "iou": _iou_at_equal_area(score, inside, count),
-        "auroc": auroc(score, inside),
+        "box_iou": _iou_at_equal_area(score, inside, count),
+        "box_auroc": auroc(score, inside),
     }
 
 
@@ -143,10 +149,6 @@ class Localisation:
             if columns.get("changes") and valid[row].any():
                 self._add_pair(row, batch, maps[row, 0].numpy(), valid[row, 0].bool().numpy())
 
-    def report(self) -> dict[str, object]:
-        """Means of the scores by progression, and how well the map's mass tells changed from stable pairs."""
-        return {"boxes": by_progression(self.cases), "labels": by_label(self.pairs, signed=self.signed)}
-
     def _add_pair(
         self, row: int, batch: PairBatch, values: NDArray[np.float32], valid: NDArray[np.bool_]
     ) -> None:
@@ -170,44 +172,69 @@ class Localisation:
             self.pairs.append(LabelledPair(**known, mass=mass, rise=rise, labels=labels))
 
 
-def by_progression(cases: Sequence[Case]) -> dict[str, Numbers]:
-    """Means of the scores for each progression that occurs, and for all changes together (`changed`)."""
-    groups = {str(name): [case for case in cases if case.progression == name] for name in PROGRESSIONS}
-    groups["changed"] = [case for case in cases if case.progression != "stable"]
-    return {name: _means(group) for name, group in groups.items() if group}
+def by_change(methods: Mapping[str, Localisation], column: str, *, replicates: int) -> dict[str, Estimate]:
+    """Means of the scores for each `progression` or `finding` that occurs, and for all that changed.
+
+    Args:
+        methods: the scores of each method on the same pairs.
+        column: what to group changes by.
+        replicates: of the bootstrap over patients, by which intervals are found; 0 for none.
+    """
+    cases = next(iter(methods.values())).cases
+    named = sorted({str(getattr(case, column)) for case in cases}, key=_in_order)
+    groups = {
+        name: [row for row, case in enumerate(cases) if getattr(case, column) == name] for name in named
+    }
+    groups["changed"] = [row for row, case in enumerate(cases) if case.progression != "stable"]
+    return {
+        name: _estimate([cases[row].patient_id for row in rows], _scores_of(methods, rows), replicates)
+        for name, rows in groups.items()
+        if rows
+    }
 
 
-def by_label(pairs: Sequence[LabelledPair], *, signed: bool) -> dict[str, object]:
+def by_label(methods: Mapping[str, Localisation], *, replicates: int) -> dict[str, Estimate]:
     """How well the map's mean magnitude in the lungs tells changed pairs from stable ones.
 
     Of signed maps also how well their mean tells rising attenuation from falling, of pairs with one of both.
-
-    Returns:
-        `pairs`, `auroc` and, signed, `direction_auroc`; the same by finding in `findings`.
+    By finding, and for all together (`all`). The arguments are those of `by_change`.
     """
+    pairs = next(iter(methods.values())).pairs
     findings = sorted({finding for pair in pairs for finding, _ in pair.labels})
-    by_finding = {name: _aurocs(pairs, [name], signed) for name in findings}
-    return {**_aurocs(pairs, findings, signed), "findings": by_finding}
+    groups = {name: [name] for name in findings} | ({"all": findings} if findings else {})
+    return {name: _of_labels(methods, meant, replicates) for name, meant in groups.items()}
 
 
-def localisation_table(report: Mapping[str, Mapping[str, object]]) -> str:
-    """The scores as a table for a terminal."""
-    lines = []
-    if boxes := report["boxes"]:
-        lines.append(" " * 12 + "changes" + "".join(f"{name:>19}" for name in SCORES))
-        for name, numbers in boxes.items():
-            assert isinstance(numbers, Mapping)
-            lines.append(
-                f"{name:<12}{numbers['changes']:>7}" + "".join(_cell(numbers[key]) for key in SCORES)
-            )
-    labels = report["labels"]
-    if labels["pairs"]:
-        lines.append(f"changed against stable, by mass in the lungs ({labels['pairs']} pairs): AUROC")
-        lines.append(f"{'all':<32}{_cell(labels['auroc'])}")
-        findings = labels["findings"]
-        assert isinstance(findings, Mapping)
-        lines += [f"  {name:<30}{_cell(numbers['auroc'])}" for name, numbers in findings.items()]
-    return "\n".join(lines)
+def _of_labels(methods: Mapping[str, Localisation], findings: Sequence[str], replicates: int) -> Estimate:
+    """Over the pairs that have a label of one of the findings."""
+    pairs = next(iter(methods.values())).pairs
+    labels = [[label for label in pair.labels if label[0] in findings] for pair in pairs]
+    rows = [row for row, meant in enumerate(labels) if meant]
+    changed = np.array([any(word != "stable" for _, word in labels[row]) for row in rows])
+    directions = [{direction_of(*label) for label in labels[row]} - {0} for row in rows]
+    one_way, rising = (np.array([test(found) for found in directions]) for test in (_is_one, _rises))
+    numbers: dict[str, dict[str, Number]] = {}
+    for method, scores in methods.items():
+        mass, rise = (
+            np.array([getattr(scores.pairs[row], name) for row in rows]) for name in ("mass", "rise")
+        )
+        numbers[method] = {"label_auroc": partial(weighted_auroc, mass, changed)}
+        if scores.signed:
+            numbers[method]["direction_auroc"] = partial(_auroc_of_some, rise, rising, one_way)
+    return _estimate([pairs[row].patient_id for row in rows], numbers, replicates)
+
+
+def weighted_auroc(score: Values, positive: NDArray[np.bool_], weights: Values) -> Values:
+    """AUROC `[R]` of scores `[N]` that count as often as weights `[R, N]` say; NaN where a side is missing."""
+    if not len(score):
+        return np.full(len(weights), np.nan)
+    order = np.argsort(score, kind="stable")
+    first = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
+    sides = (weights[:, order] * side[order] for side in (positive, ~positive))
+    above, below = (np.add.reduceat(side, first, axis=1) for side in sides)
+    won = above * (np.cumsum(below, axis=1) - below / 2)
+    with np.errstate(invalid="ignore"):
+        return won.sum(1) / (above.sum(1) * below.sum(1))
 
 
 def _iou_at_equal_area(score: NDArray[np.floating], inside: NDArray[np.bool_], count: int) -> float:
@@ -225,32 +252,54 @@ def _contrast(inside: NDArray[np.floating], outside: NDArray[np.floating]) -> fl
     return float(difference / noise)
 
 
-def _means(cases: Sequence[Case]) -> Numbers:
-    means: Numbers = {"changes": len(cases)}
-    for name in SCORES:
-        values = [value for case in cases if (value := case.scores[name]) is not None]
-        means[name] = float(np.mean(values)) if values else None
-    return means
-
-
-def _aurocs(pairs: Sequence[LabelledPair], findings: Sequence[str], signed: bool) -> Numbers:
-    """Over the pairs that have a label of one of the findings."""
-    labels = [[label for label in pair.labels if label[0] in findings] for pair in pairs]
-    pairs = [pair for pair, meant in zip(pairs, labels, strict=True) if meant]
-    labels = [meant for meant in labels if meant]
-    changed = np.array([any(word != "stable" for _, word in meant) for meant in labels], bool)
-    numbers: Numbers = {
-        "pairs": len(pairs),
-        "auroc": auroc(np.array([pair.mass for pair in pairs]), changed),
+def _scores_of(methods: Mapping[str, Localisation], rows: Sequence[int]) -> dict[str, dict[str, Number]]:
+    return {
+        method: {
+            name: partial(_mean, np.array([scores.cases[row].scores[name] for row in rows], np.float64))
+            for name in SCORES
+        }
+        for method, scores in methods.items()
     }
-    if signed:
-        directions = [{direction_of(*label) for label in meant} - {0} for meant in labels]
-        one_way = np.array([len(found) == 1 for found in directions], bool)
-        rising = np.array([1 in found for found in directions], bool)
-        rise = np.array([pair.rise for pair in pairs])
-        numbers["direction_auroc"] = auroc(rise[one_way], rising[one_way])
-    return numbers
 
 
-def _cell(value: object) -> str:
-    return f"{value:19.4f}" if isinstance(value, float) else f"{'-':>19}"
+def _mean(values: Values, weights: Values) -> Values:
+    """Of values `[N]`, of which those that are NaN do not count, as often as `weights` `[R, N]` say."""
+    counted = weights * ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return counted @ np.nan_to_num(values) / counted.sum(1)
+
+
+def _auroc_of_some(
+    score: Values, positive: NDArray[np.bool_], some: NDArray[np.bool_], weights: Values
+) -> Values:
+    return weighted_auroc(score[some], positive[some], weights[:, some])
+
+
+def _estimate(
+    patients: Sequence[str], numbers: Mapping[str, Mapping[str, Number]], replicates: int
+) -> Estimate:
+    """What numbers of cases of these patients come to, and what they are when patients are drawn anew."""
+    names, patient = np.unique(patients, return_inverse=True)
+    values = {
+        method: {name: number(np.ones((1, len(patients))))[0] for name, number in of.items()}
+        for method, of in numbers.items()
+    }
+    drawn = {}
+    if len(names) > 1 and replicates:
+        weights = resample(len(names), replicates)[:, patient]
+        drawn = {
+            method: {name: number(weights) for name, number in of.items()} for method, of in numbers.items()
+        }
+    return Estimate(len(patients), len(names), values, drawn)
+
+
+def _in_order(name: str) -> tuple[int, str]:
+    return (PROGRESSIONS.index(name) if name in PROGRESSIONS else len(PROGRESSIONS), name)
+
+
+def _is_one(directions: set[int]) -> bool:
+    return len(directions) == 1
+
+
+def _rises(directions: set[int]) -> bool:
+    return 1 in directions

@@ -11,15 +11,15 @@ from data.base.errors import DataError
 from data.manifests.regions import FindingChange, changes_cell, mask_cell
 from gan.measures.localisation import (
     SCORES,
-    Case,
     Localisation,
     auroc,
     box_scores,
     boxes_of_change,
-    by_progression,
+    by_change,
+    by_label,
     direction_of,
-    localisation_table,
     towards,
+    weighted_auroc,
 )
 
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
@@ -60,9 +60,9 @@ def test_scores_of_a_map_done_by_hand():
     expected = (0.5 - outside_mean) / math.sqrt(0.16 + outside_var)
     assert numbers["contrast_to_noise"] == pytest.approx(expected)
     # The two largest are 0.9 and 0.8, of which one is inside: 1 of 3.
-    assert numbers["iou"] == pytest.approx(1 / 3)
+    assert numbers["box_iou"] == pytest.approx(1 / 3)
     # 0.9 beats all three, 0.1 one of them.
-    assert numbers["auroc"] == pytest.approx(4 / 6)
+    assert numbers["box_auroc"] == pytest.approx(4 / 6)
 
 
 def test_the_perfect_and_the_opposite_map():
@@ -77,9 +77,9 @@ def test_an_empty_map_scores_as_chance_does():
     inside = np.arange(10) < 3
     numbers = box_scores(np.zeros(10), inside)
     assert numbers["pointing_game"] == pytest.approx(0.3)
-    assert numbers["auroc"] == 0.5
+    assert numbers["box_auroc"] == 0.5
     # Three of ten, of which 0.9 are in the box by chance.
-    assert numbers["iou"] == pytest.approx(0.9 / 5.1)
+    assert numbers["box_iou"] == pytest.approx(0.9 / 5.1)
     assert (numbers["energy_in_box"], numbers["contrast_to_noise"]) == (0, 0)
 
 
@@ -149,20 +149,18 @@ def test_a_line_a_progression():
     )
     scores = Localisation(signed=False)
     scores.add(maps, batch)
-    report = scores.report()
-    assert list(report["boxes"]) == ["new", "resolved", "changed"]
-    assert report["boxes"]["new"]["pointing_game"] == 1
-    assert report["boxes"]["resolved"]["energy_in_box"] == 0
-    assert report["boxes"]["changed"]["changes"] == 2
-    assert report["boxes"]["changed"]["energy_in_box"] == 0.5
+    found = by_change({"model": scores}, "progression", replicates=0)
+    assert list(found) == ["new", "resolved", "changed"]
+    assert found["new"].values["model"]["pointing_game"] == 1
+    assert found["resolved"].values["model"]["energy_in_box"] == 0
+    assert found["changed"].pairs == 2
+    assert found["changed"].described("model", "energy_in_box") == {"value": 0.5}
+    assert list(by_change({"model": scores}, "finding", replicates=0)) == ["edema", "changed"]
     assert [(case.id, case.patient_id, case.finding) for case in scores.cases] == [
         ("pair0", "p0", "edema"),
         ("pair1", "p1", "edema"),
     ]
     assert len(scores.pairs) == 2
-    table = localisation_table(report)
-    assert table.splitlines()[0].split() == ["changes", *SCORES]
-    assert [line.split()[0] for line in table.splitlines()[1:4]] == ["new", "resolved", "changed"]
 
 
 def test_padding_does_not_count():
@@ -205,30 +203,40 @@ def test_labels_by_the_mass_in_the_lungs():
     ]
     within = Localisation(signed=True)
     within.add(maps, pair_batch(maps, changes, lungs=[lungs] * 4))
-    labels = within.report()["labels"]
-    assert (labels["pairs"], labels["auroc"], labels["direction_auroc"]) == (4, 1, 1)
-    assert list(labels["findings"]) == ["edema", "nodule"]
-    assert labels["findings"]["nodule"] == {"pairs": 1, "auroc": None, "direction_auroc": None}
+    found = by_label({"model": within}, replicates=0)
+    assert list(found) == ["edema", "nodule", "all"]
+    assert found["all"].pairs == 4
+    assert found["all"].values["model"] == {"label_auroc": 1, "direction_auroc": 1}
+    assert found["nodule"].described("model", "label_auroc") == {"value": None}
     assert within.pairs[0].mass == pytest.approx(0.5 / 4)
     without = Localisation(signed=False)
     without.add(maps, pair_batch(maps, changes))
-    assert without.report()["labels"]["auroc"] == 0
-    assert without.report()["boxes"] == {}
-    assert "changed against stable, by mass in the lungs (4 pairs)" in localisation_table(without.report())
+    assert by_label({"model": without}, replicates=0)["all"].values["model"] == {"label_auroc": 0}
+    assert by_change({"model": without}, "progression", replicates=0) == {}
 
 
-def test_means_leave_out_what_has_no_score():
-    def case(iou):
-        scores = dict.fromkeys(SCORES) | {"iou": iou}
-        return Case(id="a", patient_id="p", finding="edema", progression="stable", scores=scores)
+def test_weighted_auroc_counts_as_often_as_it_is_told():
+    rng = np.random.default_rng(1)
+    score, positive = rng.integers(0, 5, 40) / 4, rng.random(40) < 0.5
+    weights = rng.integers(0, 3, (7, 40)).astype(float)
+    expected = [auroc(np.repeat(score, row), np.repeat(positive, row)) for row in weights.astype(int)]
+    np.testing.assert_allclose(weighted_auroc(score, positive, weights), expected)
+    assert np.isnan(weighted_auroc(score, positive, weights * positive)).all()
 
-    numbers = by_progression([case(0.5), case(None), case(1.0)])
-    assert list(numbers) == ["stable"]
-    assert (numbers["stable"]["changes"], numbers["stable"]["iou"], numbers["stable"]["auroc"]) == (
-        3,
-        0.75,
-        None,
+
+def test_intervals_come_from_patients_and_cover_the_mean():
+    maps = torch.rand(30, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    scores = Localisation(signed=False)
+    scores.add(maps, pair_batch(maps, [[change("new", followup=(RIGHT,))]] * 30))
+    numbers = by_change({"model": scores}, "progression", replicates=200)["new"].described(
+        "model", "box_auroc"
     )
+    assert numbers["low"] < numbers["value"] < numbers["high"]
+    values = [case.scores["box_auroc"] for case in scores.cases]
+    assert numbers["value"] == pytest.approx(np.mean(values))
+    # As wide as the standard error says.
+    half = 1.96 * np.std(values) / math.sqrt(30)
+    assert (numbers["high"] - numbers["low"]) / 2 == pytest.approx(half, rel=0.3)
 
 
 def test_a_cell_that_is_wrong_names_its_pair():
