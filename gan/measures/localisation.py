@@ -225,7 +225,7 @@ def _of_labels(methods: Mapping[str, Localisation], findings: Sequence[str], rep
 
 
 def weighted_auroc(score: Values, positive: NDArray[np.bool_], weights: Values) -> Values:
-    """AUROC `[R]` of scores `[N]` that count as often as weights `[R, N]` say; NaN where a side is missing."""
+    """AUROC `[R]` of scores `[N]` that count as often as weights `[R, N]` say; NaN where there is none."""
     if not len(score):
         return np.full(len(weights), np.nan)
     order = np.argsort(score, kind="stable")

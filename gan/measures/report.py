@@ -93,7 +93,7 @@ def summarise(
 
 
 def summarise_places(methods: Mapping[str, Localisation], *, replicates: int) -> dict[str, Any]:
-    """What the boxes and labels of real pairs come to, ready for JSON, by how and by what changed; see `summarise`."""
+    """What boxes and labels of real pairs come to, ready for JSON, by how and by what changed."""
     groups = {
         column: by_change(methods, column, replicates=replicates) for column in ("progression", "finding")
     }
