@@ -21,9 +21,9 @@ class PairSample:
 
     `target` is the change in the followup's geometry, `target_baseline` the same change in the
     baseline's geometry (what swapping the two images needs). `valid` marks the pixels that count, `geometry`
-    leads back to the followup's file. `columns` is what else the data says of the sample, by which numbers
-    can be broken down. `skipped` says of each unreadable sample that this one stands in for what is wrong
-    with it.
+    leads back to the followup's file, `geometry_baseline` to the baseline's. `columns` is what else the data
+    says of the sample, by which numbers can be broken down. `skipped` says of each unreadable sample that
+    this one stands in for what is wrong with it.
     """
 
     id: str
@@ -36,6 +36,7 @@ class PairSample:
     findings: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     geometry: Geometry | None = None
+    geometry_baseline: Geometry | None = None
     skipped: tuple[str, ...] = ()
 
     @classmethod
@@ -46,6 +47,7 @@ class PairSample:
         return cls(
             valid=valid if other is valid else other * valid,
             geometry=squares["followup"][2],
+            geometry_baseline=squares["baseline"][2],
             **images,
             **known,
         )
@@ -100,6 +102,7 @@ class PairBatch(_Batch):
     patient_id: list[str] = field(default_factory=list)
     columns: list[Mapping[str, str]] = field(default_factory=list)
     geometry: list[Geometry | None] = field(default_factory=list)
+    geometry_baseline: list[Geometry | None] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
 
 

@@ -68,8 +68,13 @@ class Source(Protocol):
     def is_meant(config: DataConfig) -> bool:
         """Whether the options mean this source and none before it in the table."""
 
-    def pairs(self, splits: Iterable[str], /) -> Mapping[str, Split[PairSample]]:
-        """Pairs with targets of some splits; what has to be made for them is made first."""
+    def pairs(
+        self, splits: Iterable[str], /, *, with_targets: bool = True
+    ) -> Mapping[str, Split[PairSample]]:
+        """Pairs of some splits; what has to be made for them is made first.
+
+        Unless `with_targets` is off, a pair without a target is refused.
+        """
 
     def images(self, splits: Iterable[str], /) -> Mapping[str, Split[ImageSample]]:
         """Single images of some splits, with the labels that are asked for."""
@@ -79,13 +84,16 @@ SOURCES: tuple[type[Source], ...] = (Prepared, Files, Embedded)
 """In the order in which they are asked whether they are meant."""
 
 
-def open_pairs(config: DataConfig, splits: Iterable[str] = SPLITS) -> dict[str, Split[PairSample]]:
+def open_pairs(
+    config: DataConfig, splits: Iterable[str] = SPLITS, *, with_targets: bool = True
+) -> dict[str, Split[PairSample]]:
     """The pairs of some splits by name, rendered where they are missing from the embedded data.
 
     Raises:
-        DataError: the data is missing or contradicts itself, or a pair has no target.
+        DataError: the data is missing or contradicts itself; a pair has no target, unless `with_targets` is
+            off.
     """
-    return dict(_source_of(config).pairs(_legal(splits)))
+    return dict(_source_of(config).pairs(_legal(splits), with_targets=with_targets))
 
 
 def open_images(config: DataConfig, splits: Iterable[str] = SPLITS) -> dict[str, Split[ImageSample]]:

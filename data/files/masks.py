@@ -53,14 +53,16 @@ class Runs:
 
         Only the pixels asked for are looked at, so a small copy of a large mask costs little.
         """
-        height, width = height or self.height, width or self.width
-        rows = ((np.arange(height) + 0.5) * self.height / height).astype(np.int64)[:, None]
-        columns = ((np.arange(width) + 0.5) * self.width / width).astype(np.int64)[None]
-        pixels = columns * self.height + rows if self.by_columns else rows * self.width + columns
-        order = np.argsort(self.starts, kind="stable")
-        # Of the runs that start before a pixel, one that ends behind it is enough.
-        ends = np.maximum.accumulate(np.append(0, self.ends[order]))
-        return pixels < ends[np.searchsorted(self.starts[order], pixels, side="right")]
+        rows, row_of = _centres(self.height, height)
+        columns, column_of = _centres(self.width, width)
+        lines, along = (columns, rows) if self.by_columns else (rows, columns)
+        pixels = lines[:, None] * (self.height if self.by_columns else self.width) + along
+        # At the first pixel of each run one more begins, and at the first one behind it one less goes on.
+        steps = np.zeros(pixels.size + 1, np.int64)
+        np.add.at(steps, np.searchsorted(pixels.ravel(), self.starts), 1)
+        np.add.at(steps, np.searchsorted(pixels.ravel(), self.ends), -1)
+        mask = (np.cumsum(steps[:-1]) > 0).reshape(pixels.shape)
+        return (mask.T if self.by_columns else mask)[np.ix_(row_of, column_of)]
 
 
 def siim_runs(codes: Iterable[str], height: int, width: int) -> Runs:
@@ -101,6 +103,13 @@ def coco_counts(mask: Mask) -> str:
     lengths = np.diff(np.concatenate([[0], edges, [mask.size]]))
     values = np.concatenate([lengths[:3], lengths[3:] - lengths[1:-2]])
     return "".join(_packed(int(value)) for value in values)
+
+
+def _centres(length: int, wanted: int | None) -> tuple[Integers, Integers]:
+    """The pixels of a side that hold the centres of wanted ones (by default all), and which holds each."""
+    wanted = wanted or length
+    held = ((np.arange(wanted) + 0.5) * length / wanted).astype(np.int64)
+    return np.unique(held, return_inverse=True)
 
 
 def _pairs(code: str) -> tuple[Integers, Integers]:

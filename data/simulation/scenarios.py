@@ -78,6 +78,16 @@ def draw_by_weight(
     return _disturbed(Scenario.draw((*drawn[0], *drawn[1]), drawn[2], rng), shares, rng)
 
 
+def _take(left: dict[Finding, float], rng: np.random.Generator) -> tuple[Finding, ...]:
+    """Take one finding out of those that are left; none where none is."""
+    if not left:
+        return ()
+    weights = np.array(list(left.values()))
+    name = list(left)[int(rng.choice(len(left), p=weights / weights.sum()))]
+    del left[name]
+    return (name,)
+
+
 def _disturbed(scenario: Scenario, shares: ScenarioOptions, rng: np.random.Generator) -> Scenario:
     """With a nuisance that comes, goes or is moved, equally likely, as often as asked."""
     if not shares.nuisances or rng.random() >= shares.nuisance:
@@ -95,27 +105,20 @@ def columns_of(scenario: Scenario, target: NDArray[np.float32]) -> dict[str, str
         target: the signed change `[H, W]` in [-1, 1].
 
     Returns:
-        `direction` (appearing, resolving, both, none), `size` (share of the image that changed), `contrast`
-        (the largest change) and `nuisances` (those that differ).
+        `direction` (appearing, resolving, both, unchanged), `stable` and `nuisances` (names joined by +, or
+        none) and, where something changed, `size` (share of the image that did) and `contrast` (the largest
+        change).
     """
     directions = {(True, True): "both", (True, False): "appearing", (False, True): "resolving"}
     change = np.abs(target)
-    return {
-        "direction": directions.get((bool(scenario.appearing), bool(scenario.resolving)), "none"),
-        "size": f"{(change > CHANGED).mean():.4f}",
-        "contrast": f"{change.max():.3f}",
-        "nuisances": "+".join(dict.fromkeys((*scenario.arriving, *scenario.leaving))),
+    columns = {
+        "direction": directions.get((bool(scenario.appearing), bool(scenario.resolving)), "unchanged"),
+        "stable": "+".join(scenario.stable) or "none",
+        "nuisances": "+".join(dict.fromkeys((*scenario.arriving, *scenario.leaving))) or "none",
     }
-
-
-def _take(left: dict[Finding, float], rng: np.random.Generator) -> tuple[Finding, ...]:
-    """Take one finding out of those that are left; none where none is."""
-    if not left:
-        return ()
-    weights = np.array(list(left.values()))
-    name = list(left)[int(rng.choice(len(left), p=weights / weights.sum()))]
-    del left[name]
-    return (name,)
+    if scenario.changing:
+        columns |= {"size": f"{(change > CHANGED).mean():.4f}", "contrast": f"{change.max():.3f}"}
+    return columns
 
 
 class Place(Protocol):

@@ -8,7 +8,8 @@ import tyro
 
 from data.base.commandline import argv, run_command, tyro_parse
 from data.base.errors import UserError
-from gan.predict.place import generator_folder, overlay_path
+from gan.predict.place import overlay_path
+from gan.run.generator import generator_folder
 
 OUTPUT_SUFFIXES = (".png", ".npy", ".nii", ".nii.gz")  # data.files.maps.WRITABLE, which would import NumPy
 
@@ -18,7 +19,7 @@ class PredictConfig:
     """Map what changed between two radiographs of one patient, in the followup's own pixels."""
 
     run: tyro.conf.Positional[Path]
-    """A finished run of gan.adversarial, or its generator/ folder."""
+    """A finished run of gan.adversarial, its generator/ folder, or a hub id."""
     baseline: tyro.conf.Positional[Path]
     """The earlier radiograph."""
     followup: tyro.conf.Positional[Path]

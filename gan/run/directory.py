@@ -32,6 +32,8 @@ class RunDir:
         """What pretraining hands on."""
         self.generator = path / "generator"
         """What adversarial training hands on."""
+        self.evaluation = path / "evaluation"
+        """Numbers of the generator on patients never trained on."""
         self.classifier = path / "classifier"
         """What classification hands on."""
 

@@ -112,7 +112,8 @@ def seen_by(run: RunDir, splits: Mapping[str, Split]) -> str:
         return ""
     with run.split.open(newline="") as file:
         trained_on = {row["patient_id"] for row in csv.DictReader(file) if row["split"] == "train"}
-    held_out = {patient for name in ("val", "test") for patient in splits[name].patients or ()}
+    others = [split for name, split in splits.items() if name != "train"]
+    held_out = {patient for split in others for patient in split.patients or ()}
     seen = sorted(trained_on & held_out)
     if not seen:
         return ""

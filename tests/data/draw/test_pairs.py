@@ -133,7 +133,7 @@ def test_a_nuisance_is_in_one_image_and_no_change(source):
     assert not pair.target.any() and not pair.target_baseline.any()
     assert np.abs(pair.followup - pair.baseline).max() > 0.05
     assert pair.findings == ()
-    assert (pair.columns["direction"], pair.columns["nuisances"]) == ("none", "device")
+    assert (pair.columns["direction"], pair.columns["nuisances"]) == ("unchanged", "device")
 
 
 def test_pairs_of_a_group_show_one_change_in_other_poses(source):

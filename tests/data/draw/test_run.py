@@ -59,7 +59,7 @@ def test_a_folder_becomes_pairs_that_the_toolkit_reads(folder, tmp_path):
         assert all(plane.any() for plane in maps)
 
 
-KNOWN = ("direction", "size", "contrast", "nuisances", "group")
+KNOWN = ("direction", "stable", "nuisances", "size", "contrast", "group")
 
 
 def test_the_manifest_names_its_findings_and_splits_only_where_the_source_does(folder, tmp_path):

@@ -68,11 +68,13 @@ def test_views_of_a_change_share_its_scenario():
         (Scenario(appearing=("nodule",)), "appearing"),
         (Scenario(resolving=("nodule",)), "resolving"),
         (Scenario(appearing=("nodule",), resolving=("device",)), "both"),
-        (Scenario(stable=("nodule",)), "none"),
+        (Scenario(stable=("nodule",)), "unchanged"),
     ],
 )
 def test_columns_say_what_a_pair_shows(scenario, direction):
     target = np.zeros((10, 10), dtype=np.float32)
     target[:2, :2] = (0.04, 0.06), (-0.5, 0.3)
     columns = columns_of(scenario, target)
-    assert columns == {"direction": direction, "size": "0.0300", "contrast": "0.500", "nuisances": ""}
+    changed = {} if direction == "unchanged" else {"size": "0.0300", "contrast": "0.500"}
+    stable = "+".join(scenario.stable) or "none"
+    assert columns == {"direction": direction, "stable": stable, "nuisances": "none", **changed}
