@@ -1,6 +1,6 @@
 """The adversarial stage: put together, run, and judged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from gan.run.handover import (
     save_network,
     transfer_encoder,
 )
+from gan.run.judge import judge_sources, say_sources
 from gan.run.loaders import Loaders, choose_cases, open_loaders
 from gan.run.loop import train
 from gan.run.optim import channels_last, learning_rate, set_learning_rate
@@ -62,15 +63,20 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     # Of the saved generator, on patients never trained on.
     run.accelerator.wait_for_everyone()
     generator = load_network(run.directory.generator)[0].to(run.accelerator.device)
-    report = stage.maps(generator, run.log.watch(loaders.test)).report()
+    report = judge_sources(lambda batches: stage.maps(generator, batches).report(), loaders.test, run.log)
     run.write_test(report, loaders)
     if run.accelerator.is_main_process:
         draw_curves(run.directory.curves, run.directory.metrics)
-        changed = f"{report['changed']:.1%} of the pixels changed"
-        run.log.say(f"\n{report['pairs']} pairs of held-out patients, {changed}\n{change_table(report)}")
+        say_sources(run.log, report, final_words)
         run.log.say(f"generator: {run.directory.generator}")
     run.accelerator.end_training()
     return run
+
+
+def final_words(report: Mapping[str, Any]) -> str:
+    """The final numbers for a terminal."""
+    changed = f"{report['changed']:.1%} of the pixels changed"
+    return f"{report['pairs']} pairs of held-out patients, {changed}\n{change_table(report)}"
 
 
 def build_state(
