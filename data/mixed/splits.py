@@ -107,7 +107,7 @@ class Mixture(Dataset[Any]):
     def describe(self) -> str:
         """How many samples each source has, and how many of them an epoch sees."""
         members = zip(self.parts, self.sizes, self.counts, strict=True)
-        said = [f"{name} {count} ({count / self.total:.1%}) of its {size}" for name, size, count in members]
+        said = [f"{name} {count} ({count / self.total:.1%}; it has {size})" for name, size, count in members]
         return f"samples of an epoch: {', '.join(said)}"
 
     def require_shares(self) -> None:
