@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from data.base.checks import among, at_least, below, between, inside, require
+from data.base.checks import among, at_least, below, between, inside, require, weights_of
 from data.findings import FINDINGS, Finding
 
 Change = Literal["magnitude", "signed"]
@@ -197,6 +197,11 @@ class DataConfig(SplitConfig):
     prepared: str | None = None
     """A folder that data.prepare wrote, or its address in object storage (s3://..., gs://..., hf://...), from
     where training data is streamed."""
+    mix: tuple[str, ...] = ()
+    """Several sources at once, each with its weight, SOURCE=WEIGHT: embedded=1 (the embedded data),
+    drawn/manifest.csv=2 (a path as for --data.path), prepared:FOLDER=1 (as for --data.prepared). Of the
+    training samples each source has the share that its weight is of all weights; validation and test go
+    source by source. All other options hold for all of them."""
     image_size: int = 64
     """Side of the square images the networks see, in pixels."""
     intensity: IntensityOption = "dicom"
@@ -225,4 +230,8 @@ class DataConfig(SplitConfig):
         at_least(self, 32, "image_size")
         at_least(self, 1, "batch_size")
         at_least(self, 0, "workers")
+        weights_of(self.mix, "mix")
+        for name in ("path", "prepared"):
+            alone = not self.mix or getattr(self, name) is None
+            require(alone, name, getattr(self, name), "be an entry of data.mix where there is one")
         require(len(set(self.labels)) == len(self.labels), "labels", " ".join(self.labels), "repeat no name")
