@@ -29,9 +29,9 @@ def augment_pairs(
 ) -> PairBatch:
     """Augment pairs: swap, then geometry, then intensity.
 
-    A swap exchanges the two images and the two targets, and turns the sign of a signed change; it needs
-    `target_baseline`. Followup, target and `valid` share one affine map; baseline and its target share that
-    map followed by a small misalignment. Intensity and noise differ between the two images, which stay in
+    A swap exchanges the two images and the two targets, and turns the sign of a signed change; pairs without
+    `target_baseline` stay as they are. Followup, target and `valid` share one affine map; baseline and its
+    target share that map followed by a small misalignment. Intensity and noise differ between the two images, which stay in
     `[0, 1]`; padding stays black.
 
     Args:
@@ -112,6 +112,8 @@ class _Draws:
 def _swap(batch: PairBatch, chosen: Tensor, change: Change) -> PairBatch:
     if batch.target is None or batch.target_baseline is None:
         return batch
+    if batch.swappable is not None:
+        chosen = chosen & batch.swappable
     chosen = chosen.view(-1, 1, 1, 1)
     sign = -1 if change == "signed" else 1
     return replace(

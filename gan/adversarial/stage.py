@@ -49,7 +49,11 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
         Interrupted: a signal asked to stop; the run has saved itself.
     """
     config = replace(config, data=settled(config.data))
-    run = Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0)
+    with Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0) as run:
+        return _train(run, config, pretrained)
+
+
+def _train(run: Run, config: AdversarialConfig, pretrained: RunDir | None) -> Run:
     encoder = None if pretrained is None else load_encoder(pretrained)
     state = build_state(run.accelerator, config, encoder)
     loaders = open_loaders(run.accelerator, config, open_pairs, collate_pairs)

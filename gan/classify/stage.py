@@ -45,7 +45,11 @@ def classify(config: ClassifyConfig, pretrained: RunDir | None) -> Run:
         Interrupted: a signal asked to stop; the run has saved itself.
     """
     config = replace(config, data=settled(config.data))
-    run = Run.start(config, "classify")
+    with Run.start(config, "classify") as run:
+        return _classify(run, config, pretrained)
+
+
+def _classify(run: Run, config: ClassifyConfig, pretrained: RunDir | None) -> Run:
     loaders = open_loaders(run.accelerator, config, open_images, collate_images)
     labels = loaders.splits["train"].labels
     if not labels:

@@ -33,7 +33,11 @@ def pretrain(config: PretrainConfig) -> Run:
         Interrupted: a signal asked to stop; the run has saved itself.
     """
     config = replace(config, data=settled(config.data))
-    run = Run.start(config, "pretrain")
+    with Run.start(config, "pretrain") as run:
+        return _pretrain(run, config)
+
+
+def _pretrain(run: Run, config: PretrainConfig) -> Run:
     torch.manual_seed(fold_seed("initialisation", config.seed))
     method = METHODS[config.method]
     learner = Learner.prepare(run.accelerator, method.build_model(config), config.optim)

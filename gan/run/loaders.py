@@ -9,7 +9,7 @@ from typing import Any, Protocol, cast
 import torch
 from accelerate import Accelerator
 from accelerate.data_loader import prepare_data_loader
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from data.base.seeds import fold_seed
 from data.config import DataConfig
@@ -40,6 +40,32 @@ class EpochSampler(Sampler[int]):
         return self.size
 
 
+class NoneAlone(BatchSampler):
+    """Batches of which none holds a single sample: what would be left over alone joins the batch before it.
+
+    Statistics over a batch and contrasts within it have no meaning for one sample. Batches of one that were
+    asked for stay.
+    """
+
+    def __iter__(self) -> Iterator[list[int]]:
+        waiting: list[int] = []
+        for batch in super().__iter__():
+            if waiting and self._is_alone(batch):
+                batch = waiting + batch
+            elif waiting:
+                yield waiting
+            waiting = batch
+        if waiting:
+            yield waiting
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(cast(EpochSampler, self.sampler)), self.batch_size)
+        return whole + (rest > 0) - (whole > 0 and rest == 1 < self.batch_size)
+
+    def _is_alone(self, batch: list[int]) -> bool:
+        return len(batch) == 1 < self.batch_size
+
+
 class HasEpoch(Protocol):
     """What decides the order of the training data, by the epoch it is told."""
 
@@ -52,7 +78,8 @@ class Loaders:
 
     splits: Mapping[str, Split[Any]]
     train: DataLoader[Any]
-    """Shuffled; the last, smaller batch of an epoch is used too, except of streamed data."""
+    """Shuffled; the last, smaller batch of an epoch is used too, except of streamed data. A sample left over
+    alone joins the batch before."""
     val: DataLoader[Any]
     test: DataLoader[Any]
     order: HasEpoch
@@ -115,10 +142,11 @@ def train_loader(
         )
         return loader, split
     sampler = EpochSampler(len(split), config.seed)
+    # Several processes: accelerate fills the last batches up, so that all of them have as many.
+    sampled = NoneAlone if accelerator.num_processes == 1 else BatchSampler
     loader = DataLoader(
         cast(Any, split),
-        batch_size=config.data.batch_size,
-        sampler=sampler,
+        batch_sampler=sampled(sampler, config.data.batch_size, drop_last=False),
         collate_fn=collate,
         num_workers=config.data.workers,
         pin_memory=pin_memory,

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from accelerate.utils import broadcast_object_list
+from filelock import FileLock
 from torch import nn
 
 from data.base.atomic import write_rows, write_text
 from data.base.errors import UserError
 from gan.run.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from gan.run.commandline import to_yaml
-from gan.run.directory import RunDir, choose_run_dir, create_run_dir
+from gan.run.directory import RunDir, claim_run_dir, create_run_dir, give_up
 from gan.run.handover import seen_by, weights_digest
 from gan.run.loaders import Loaders
 from gan.run.log import RunLog
@@ -29,7 +30,7 @@ _VERSIONS = ("torch", "torchvision", "transformers", "kornia", "accelerate", "nu
 
 @dataclass
 class Run:
-    """Whoever has it can log, save and resume."""
+    """Whoever has it can log, save and resume; a context that holds its directory."""
 
     accelerator: Accelerator
     directory: RunDir
@@ -38,10 +39,12 @@ class Run:
     progress: Progress = field(default_factory=Progress)
     kept: dict[str, nn.Module] = field(default_factory=dict)
     """Modules a checkpoint holds besides those that accelerate has prepared, by name."""
+    lock: FileLock | None = None
+    """Of the directory; the main process holds it."""
 
     @classmethod
     def start(cls, config: StageConfig, stage: str, *, find_unused_parameters: bool = False) -> "Run":
-        """Choose the devices and the run directory; nothing is written yet.
+        """Choose the devices and the run directory, which is held from now on; nothing is written yet.
 
         Raises:
             UserError: the precision is not to be had on this device, or the directory cannot be used.
@@ -49,8 +52,8 @@ class Run:
         process = PartialState(cpu=config.cpu)
         if config.mixed_precision == "fp16" and process.device.type == "cpu":
             raise UserError("--mixed-precision fp16 needs a GPU; use bf16 or no on the CPU")
-        chosen: list[Any] = [choose_run_dir(config, stage) if process.is_main_process else None]
-        directory: RunDir = broadcast_object_list(chosen)[0]
+        directory, lock = claim_run_dir(config, stage) if process.is_main_process else (None, None)
+        directory = broadcast_object_list([directory])[0]
         try:
             accelerator = Accelerator(
                 cpu=config.cpu,
@@ -62,8 +65,17 @@ class Run:
                 ],
             )
         except ValueError as error:
+            if lock is not None:
+                give_up(directory, lock)
             raise UserError(f"--mixed-precision {config.mixed_precision}: {error}") from error
-        return cls(accelerator, directory, config, RunLog(accelerator, directory))
+        return cls(accelerator, directory, config, RunLog(accelerator, directory), lock=lock)
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.lock is not None:
+            give_up(self.directory, self.lock)
 
     def begin(
         self,
