@@ -31,8 +31,8 @@ def augment_pairs(
 
     A swap exchanges the two images and the two targets, and turns the sign of a signed change; pairs without
     `target_baseline` stay as they are. Followup, target and `valid` share one affine map; baseline and its
-    target share that map followed by a small misalignment. Intensity and noise differ between the two images, which stay in
-    `[0, 1]`; padding stays black.
+    target share that map followed by a small misalignment. Intensity and noise differ between the two
+    images, which stay in `[0, 1]`; padding stays black.
 
     Args:
         batch: images `[B, 1, H, W]` float32 in `[0, 1]`.

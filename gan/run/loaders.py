@@ -15,6 +15,7 @@ from data.base.seeds import fold_seed
 from data.config import DataConfig
 from data.sources import Split, StreamedSplit
 from gan.run.options import StageConfig
+from gan.run.signals import loader_processes
 
 Collate = Callable[[Any], Any]
 Open = Callable[[DataConfig], Mapping[str, Split[Any]]]
@@ -104,7 +105,7 @@ def open_loaders(accelerator: Accelerator, config: StageConfig, source: Open, co
                 cast(Any, splits[name]),
                 batch_size=config.data.batch_size,
                 collate_fn=collate,
-                num_workers=config.data.workers,
+                **loader_processes(config.data.workers),
             )
             for name in ("val", "test")
         )
@@ -127,7 +128,7 @@ def train_loader(
             batch_size=config.data.batch_size,
             collate_fn=collate,
             # Always one process, which reads ahead: in it `datasets` draws another order than outside of it.
-            num_workers=1,
+            **loader_processes(1),
             prefetch_factor=4,
             pin_memory=pin_memory,
             persistent_workers=True,
@@ -148,7 +149,7 @@ def train_loader(
         cast(Any, split),
         batch_sampler=sampled(sampler, config.data.batch_size, drop_last=False),
         collate_fn=collate,
-        num_workers=config.data.workers,
+        **loader_processes(config.data.workers),
         pin_memory=pin_memory,
         persistent_workers=config.data.workers > 0,
     )

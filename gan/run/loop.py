@@ -91,7 +91,7 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                 bar.update()
                 ends = progress.step % per_epoch == 0 or progress.step == total
                 logs = progress.step % config.log_every == 0 or progress.step == total
-                stopping = stop.agreed(ask=progress.step % config.log_every == 0)
+                stopping = stop.agreed()
                 saves = not ends and (stopping or progress.step % config.checkpoint_every == 0)
                 if ends or logs or saves:
                     finite.require()
@@ -102,8 +102,7 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                     bar.set_postfix({name: f"{means[name]:.3g}" for name in stage.shown if name in means})
                 if ends:
                     end_epoch(run, stage, loaders, epoch + 1)
-                if progress.step == total:
-                    break
+                    stopping = stopping or stop.agreed()
                 if saves:
                     log.report_skipped()  # a resumed run does not meet them again
                     run.save()
@@ -112,6 +111,8 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                         f"stopped at step {progress.step} and saved; "
                         f"continue with --resume {run.directory.path}"
                     )
+                if progress.step == total:
+                    break
     log.say(f"waiting for data took {watch.share:.1%} of the time of training")
 
 

@@ -15,8 +15,8 @@ from filelock import FileLock
 from torch import nn
 
 from data.base.atomic import write_rows, write_text
-from data.base.errors import UserError
-from gan.run.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from data.base.errors import Interrupted, UserError
+from gan.run.checkpoint import list_checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
 from gan.run.commandline import to_yaml
 from gan.run.directory import RunDir, claim_run_dir, create_run_dir, give_up
 from gan.run.handover import seen_by, weights_digest
@@ -73,9 +73,11 @@ class Run:
     def __enter__(self) -> "Run":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.lock is not None:
             give_up(self.directory, self.lock)
+        if kind is KeyboardInterrupt and list_checkpoints(self.directory):
+            raise Interrupted(f"stopped; continue with --resume {self.directory.path}")
 
     def begin(
         self,

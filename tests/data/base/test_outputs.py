@@ -9,7 +9,6 @@ from data.base import outputs
 from data.base.errors import DataError
 from data.base.outputs import OutputFolder, entries_of
 
-
 SETTINGS = {"seed": 1, "findings": ("nodule",)}
 
 
