@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.base.atomic import named_if_it_fails, remove_parts, scratch_folder, write_text
+from data.base.atomic import move_files, named_if_it_fails, remove_parts, scratch_folder, write_text
 from data.base.errors import DataError
 from data.base.locks import try_lock
 
@@ -153,10 +153,8 @@ class OutputFolder:
             record.write_text(json.dumps(content), encoding="utf-8")
             (self.path / self._record(name)).unlink(missing_ok=True)  # of an earlier piece of that name
             files = [file for file in folder.rglob("*") if file.is_file() and file != record]
-            for file in [*files, record]:
-                final = self.path / file.relative_to(folder)
-                final.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(final)
+            for group in (files, [record]):
+                move_files((file, self.path / file.relative_to(folder)) for file in group)
 
     def _record(self, name: str) -> str:
         return f"{self.state}/{name}.done.json"

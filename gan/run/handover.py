@@ -11,10 +11,11 @@ from typing import Any
 from safetensors.torch import load_model, save_model
 from torch import nn
 
-from data.base.atomic import whole_folder
+from data.base.atomic import give_usual_permissions, whole_folder
 from data.base.errors import UserError, first_line
 from data.config import Change, DataConfig, Framing, Intensity
 from gan.run.directory import RunDir
+from gan.run.disk import named_if_not_written
 from gan.run.loaders import Split
 from gan.run.plugins import network_class
 from networks import PretrainedModel
@@ -55,12 +56,13 @@ def save_network(model: Any, folder: Path, preprocessing: Preprocessing) -> None
 
     A class of the user's own without `save_pretrained` has no `config.json`.
     """
-    with whole_folder(folder) as part:
+    with whole_folder(folder) as part, named_if_not_written(folder):
         if hasattr(model, "save_pretrained"):
             model.save_pretrained(part)
         else:
             save_model(model, str(part / _WEIGHTS))
         (part / _PREPROCESSING).write_text(json.dumps(asdict(preprocessing), indent=2) + "\n")
+        give_usual_permissions(part)
 
 
 def load_network(folder: Path) -> tuple[nn.Module, Preprocessing]:
@@ -118,8 +120,8 @@ def seen_by(run: RunDir, splits: Mapping[str, Split]) -> str:
         return ""
     return (
         f"WARNING: {len(seen)} of the {len(held_out)} patients held out here (such as {seen[0]}) were "
-        f"trained on by {run.path}: the final numbers will be too good. Split both runs alike: the same "
-        "--data.split-seed and fractions, or splits named in the manifest."
+        f"trained on by the pretraining {run.path}: the final numbers will be too good. Split both runs alike: "
+        "the same --data.split-seed and fractions, or splits named in the manifest."
     )
 
 

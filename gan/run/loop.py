@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from data.base.errors import Interrupted, UserError
 from data.base.seeds import fold_seed
+from gan.run.checkpoint import keep_best
 from gan.run.finite import FiniteWatch
 from gan.run.loaders import Loaders
 from gan.run.progress import Terms
@@ -70,6 +71,7 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
         disable=not accelerator.is_main_process,
         dynamic_ncols=True,
     )
+    keep_if_best(run, stage)
     watch, finite = DataWatch(), FiniteWatch(accelerator, run.directory)
     with StopSignal(accelerator) as stop, closing(bar):
         while progress.step < total:
@@ -172,10 +174,20 @@ def end_epoch(run: Run, stage: Stage, loaders: Loaders, epoch: int) -> None:
         )
     best = value is None or progress.best is None or is_better(value, progress.best, stage)
     if best:
-        progress.best = value
-        if run.accelerator.is_main_process:
-            stage.export()
-    run.save(best=best)
+        progress.best, progress.best_step = value, progress.step
+    run.save()
+    keep_if_best(run, stage)
+
+
+def keep_if_best(run: Run, stage: Stage) -> None:
+    """Hand on the model of the newest checkpoint where that is the best.
+
+    The checkpoint says so; a run that was cut off before this does it when it is resumed.
+    """
+    if run.progress.step == run.progress.best_step and run.accelerator.is_main_process:
+        stage.export()
+        keep_best(run.directory)
+    run.accelerator.wait_for_everyone()
 
 
 def is_better(value: float, than: float, stage: Stage) -> bool:

@@ -116,10 +116,10 @@ class Run:
         if pretrained is not None and (warning := seen_by(pretrained, loaders.splits)):
             self.log.say(warning)
 
-    def save(self, *, best: bool = False) -> None:
+    def save(self) -> None:
         """Write a checkpoint; every process calls this."""
         keep = self.config.keep_checkpoints
-        save_checkpoint(self.accelerator, self.directory, self.progress, keep=keep, kept=self.kept, best=best)
+        save_checkpoint(self.accelerator, self.directory, self.progress, keep=keep, kept=self.kept)
 
     def write_test(self, numbers: Mapping[str, Any], loaders: Loaders) -> None:
         """The last line of metrics.jsonl: the numbers on patients never trained on."""
@@ -129,7 +129,12 @@ class Run:
 
     def _resume(self) -> None:
         identity = dict(self.progress.identity)
-        checkpoint = newest_checkpoint(self.directory)
+        leads = self.accelerator.is_main_process
+        checkpoint, problems = broadcast_object_list([newest_checkpoint(self.directory) if leads else None])[
+            0
+        ]
+        for problem in problems:
+            self.log.say(f"WARNING: {problem}; going on from {checkpoint.name}")
         load_checkpoint(self.accelerator, checkpoint, self.progress, kept=self.kept)
         for name, value in identity.items():
             if self.progress.identity.get(name) != value:
