@@ -120,8 +120,8 @@ def seen_by(run: RunDir, splits: Mapping[str, Split]) -> str:
         return ""
     return (
         f"WARNING: {len(seen)} of the {len(held_out)} patients held out here (such as {seen[0]}) were "
-        f"trained on by the pretraining {run.path}: the final numbers will be too good. Split both runs alike: "
-        "the same --data.split-seed and fractions, or splits named in the manifest."
+        f"trained on by the pretraining {run.path}: the final numbers will be too good. Split both runs "
+        "alike: the same --data.split-seed and fractions, or splits named in the manifest."
     )
 
 

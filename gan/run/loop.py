@@ -72,7 +72,9 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
         dynamic_ncols=True,
     )
     keep_if_best(run, stage)
-    watch, finite = DataWatch(), FiniteWatch(accelerator, run.directory)
+    watch, finite = DataWatch(), FiniteWatch(accelerator, run.directory, run.kept)
+    # Where asking costs nothing, every step is asked; elsewhere parameters rest from the first bad one on.
+    asynchronous = accelerator.num_processes > 1 or accelerator.device.type != "cpu"
     with StopSignal(accelerator) as stop, closing(bar):
         while progress.step < total:
             epoch, done = divmod(progress.step, per_epoch)
@@ -95,7 +97,7 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                 logs = progress.step % config.log_every == 0 or progress.step == total
                 stopping = stop.agreed()
                 saves = not ends and (stopping or progress.step % config.checkpoint_every == 0)
-                if ends or logs or saves:
+                if ends or logs or saves or not asynchronous:
                     finite.require()
                 if logs:
                     means = progress.take_means(accelerator)
