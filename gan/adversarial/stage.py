@@ -23,6 +23,7 @@ from gan.pictures.change import draw_change_grid
 from gan.pictures.curves import draw_curves
 from gan.run.directory import RunDir
 from gan.run.handover import (
+    ANY,
     Preprocessing,
     load_encoder,
     load_network,
@@ -54,7 +55,7 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
 
 
 def _train(run: Run, config: AdversarialConfig, pretrained: RunDir | None) -> Run:
-    encoder = None if pretrained is None else load_encoder(pretrained)
+    encoder = None if pretrained is None else load_encoder(pretrained, config.encoder)
     state = build_state(run.accelerator, config, encoder)
     loaders = open_loaders(run.accelerator, config, open_pairs, collate_pairs)
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
@@ -65,7 +66,7 @@ def _train(run: Run, config: AdversarialConfig, pretrained: RunDir | None) -> Ru
 
     # Of the saved generator, on patients never trained on.
     run.accelerator.wait_for_everyone()
-    generator = load_network(run.directory.generator)[0].to(run.accelerator.device)
+    generator = load_network(run.directory.generator, trusted=ANY)[0].to(run.accelerator.device)
     report = stage.maps(generator, run.log.watch(loaders.test)).report()
     run.write_test(report, loaders)
     if run.accelerator.is_main_process:

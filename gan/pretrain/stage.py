@@ -55,7 +55,7 @@ def _pretrain(run: Run, config: PretrainConfig) -> Run:
     numbers, table = stage.test(run.log.watch(loaders.test))
     run.write_test(numbers, loaders)
     if run.accelerator.is_main_process:
-        encoder = load_encoder(run.directory)  # read back what the next stage will get
+        encoder = load_encoder(run.directory, config.encoder)  # read back what the next stage will get
         draw_curves(run.directory.curves, run.directory.metrics)
         run.log.say(f"\n{table}")
         run.log.say(f"encoder ({parameter_count(encoder)}): {run.directory.encoder}")

@@ -19,7 +19,7 @@ from torch import nn
 from data.base.atomic import give_usual_permissions, remove_parts, whole_folder
 from data.base.errors import UserError, first_line
 from gan.run.directory import RunDir
-from gan.run.disk import named_if_not_written
+from gan.run.disk import named_if_not_written, require_room
 from gan.run.progress import Progress
 
 _MARKER = "step.json"  # written last: a directory without it is no checkpoint
@@ -45,6 +45,9 @@ def save_checkpoint(
     """
     final = directory.checkpoints / f"{_PREFIX}{progress.step:08d}"
     leads, wait = accelerator.is_main_process, accelerator.wait_for_everyone
+    if leads:
+        needed = checkpoint_bytes(accelerator, kept)
+        require_room(directory.checkpoints, needed, f"{final.name} takes", "move it and --resume it there")
     with whole_folder(final, wait=wait, leads=leads) as part, named_if_not_written(final):
         accelerator.save_state(str(part))
         torch.save(progress.state_dict(), part / f"progress_{accelerator.process_index}.pt")
@@ -60,6 +63,15 @@ def save_checkpoint(
             shutil.rmtree(path)
     wait()
     return final
+
+
+def checkpoint_bytes(accelerator: Accelerator, kept: Mapping[str, nn.Module]) -> int:
+    """About as many as a checkpoint takes: weights, buffers, and two moments of what is trained."""
+    modules = [*accelerator._models, *kept.values()]
+    held = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    groups = [group for optimizer in accelerator._optimizers for group in optimizer.param_groups]
+    moments = [tensor for group in groups for tensor in group["params"] for _ in range(2)]
+    return sum(tensor.nbytes for tensor in (*held, *moments))
 
 
 def keep_best(directory: RunDir) -> None:

@@ -22,6 +22,8 @@ class RunDir:
         self.path = path
         self.lock = path / ".lock"
         """Held by the process that writes here."""
+        self.origin = path / ".origin"
+        """Tells whether it was started here, where its options name code of the user's own."""
         self.config = path / "config.yaml"
         """Options of the run."""
         self.metrics = path / "metrics.jsonl"

@@ -72,6 +72,7 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
         dynamic_ncols=True,
     )
     keep_if_best(run, stage)
+    clock = Clock(config.checkpoint_minutes)
     watch, finite = DataWatch(), FiniteWatch(accelerator, run.directory, run.kept)
     # Where asking costs nothing, every step is asked; elsewhere parameters rest from the first bad one on.
     asynchronous = accelerator.num_processes > 1 or accelerator.device.type != "cpu"
@@ -95,8 +96,8 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                 bar.update()
                 ends = progress.step % per_epoch == 0 or progress.step == total
                 logs = progress.step % config.log_every == 0 or progress.step == total
-                stopping = stop.agreed()
-                saves = not ends and (stopping or progress.step % config.checkpoint_every == 0)
+                stopping, due = stop.agreed(clock.is_due())
+                saves = not ends and (stopping or due or progress.step % config.checkpoint_every == 0)
                 if ends or logs or saves or not asynchronous:
                     finite.require()
                 if logs:
@@ -106,10 +107,12 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                     bar.set_postfix({name: f"{means[name]:.3g}" for name in stage.shown if name in means})
                 if ends:
                     end_epoch(run, stage, loaders, epoch + 1)
-                    stopping = stopping or stop.agreed()
+                    stopping = stopping or stop.agreed()[0]
                 if saves:
                     log.report_skipped()  # a resumed run does not meet them again
                     run.save()
+                if ends or saves:
+                    clock.restart()
                 if stopping:
                     raise Interrupted(
                         f"stopped at step {progress.step} and saved; "
@@ -118,6 +121,26 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                 if progress.step == total:
                     break
     log.say(f"waiting for data took {watch.share:.1%} of the time of training")
+
+
+class Clock:
+    """When it is time for a checkpoint; it does not jump with that of the wall.
+
+    Args:
+        minutes: between two of them; None for never.
+    """
+
+    def __init__(self, minutes: float | None) -> None:
+        self._seconds = math.inf if minutes is None else 60 * minutes
+        self.restart()
+
+    def restart(self) -> None:
+        """A checkpoint was made just now."""
+        self._made = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether the last one is that long ago."""
+        return time.monotonic() - self._made >= self._seconds
 
 
 def in_groups(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:

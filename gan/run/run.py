@@ -16,14 +16,22 @@ from torch import nn
 
 from data.base.atomic import write_rows, write_text
 from data.base.errors import Interrupted, UserError
-from gan.run.checkpoint import list_checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
+from gan.run.checkpoint import (
+    checkpoint_bytes,
+    list_checkpoints,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
 from gan.run.commandline import to_yaml
 from gan.run.directory import RunDir, claim_run_dir, create_run_dir, give_up
+from gan.run.disk import require_room
 from gan.run.handover import seen_by, weights_digest
 from gan.run.loaders import Loaders
 from gan.run.log import RunLog
 from gan.run.options import StageConfig
 from gan.run.progress import Progress
+from gan.run.trust import foreign_code, remember, require_trust
 
 _VERSIONS = ("torch", "torchvision", "transformers", "kornia", "accelerate", "numpy")
 
@@ -49,6 +57,7 @@ class Run:
         Raises:
             UserError: the precision is not to be had on this device, or the directory cannot be used.
         """
+        require_trust(config)
         process = PartialState(cpu=config.cpu)
         if config.mixed_precision == "fp16" and process.device.type == "cpu":
             raise UserError("--mixed-precision fp16 needs a GPU; use bf16 or no on the CPU")
@@ -145,7 +154,13 @@ class Run:
         self.log.resume(self.progress.step)
 
     def _write_down(self, loaders: Loaders) -> None:
-        create_run_dir(self.directory, overwrite=self.config.overwrite)
+        config, kept = self.config, self.config.keep_checkpoints + 2  # the best, and the one being written
+        if config.resume is None and not config.overwrite:
+            needed = kept * checkpoint_bytes(self.accelerator, self.kept)
+            require_room(self.directory.path, needed, "its checkpoints take", "lower --keep-checkpoints")
+        create_run_dir(self.directory, overwrite=config.overwrite)
+        if config.resume is None and foreign_code(config):
+            remember(self.directory)
         versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
         header = f"# on {self.accelerator.device}, Python {platform.python_version()}, {versions}\n"
         write_text(self.directory.config, header + to_yaml(self.config))

@@ -49,14 +49,14 @@ class StopSignal:
         elif time.monotonic() - self._received >= self._echo:
             _leave()
 
-    def agreed(self) -> bool:
-        """Whether any process was told to stop; every process calls this."""
-        received = self._received is not None
+    def agreed(self, *others: bool) -> list[bool]:
+        """Whether any process was told to stop, then whether the others hold on any; all of them ask."""
+        answers = [self._received is not None, *others]
         if self._group is None:
-            return received
-        flag = torch.tensor(float(received))
-        distributed.all_reduce(flag, distributed.ReduceOp.MAX, self._group)
-        return bool(flag)
+            return answers
+        flags = torch.tensor(answers, dtype=torch.float32)
+        distributed.all_reduce(flags, distributed.ReduceOp.MAX, self._group)
+        return [bool(flag) for flag in flags]
 
 
 def loader_processes(count: int) -> dict[str, Any]:

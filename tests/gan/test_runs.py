@@ -360,8 +360,22 @@ def test_networks_of_the_users_own_run_by_command(tmp_path, pairs_folder):
     )
     assert done.returncode == 0, done.stderr
     args = [pairs_folder / kind / "p0_0.png" for kind in ("baseline", "followup")]
-    done = call("gan.predict", "runs/adversarial", *args, "-o", "map.npy", "--cpu", cwd=tmp_path)
+    args = ["runs/adversarial", *args, "-o", "map.npy", "--cpu"]
+    done = call("gan.predict", *args, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "wants code of its own to be run (tests.gan.plugins:Generator)" in done.stderr
+    done = call("gan.predict", *args, "--trust-remote-code", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+    # What its user started goes on wherever it lies; what comes from elsewhere asks first.
+    (tmp_path / "runs" / "adversarial").rename(tmp_path / "moved")
+    go_on = ["gan.adversarial", "--resume", "moved", "--max-steps", "3"]
+    assert call(*go_on, cwd=tmp_path).returncode == 0
+    (tmp_path / "moved" / ".origin").write_text("0" * 32)
+    done = call(*go_on, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--resume moved was not started here and wants code of its own to be run" in done.stderr
+    assert call(*go_on, "--trust-remote-code", cwd=tmp_path).returncode == 0
 
 
 def test_prediction_comes_in_the_size_of_the_followup(workplace, tmp_path):

@@ -1,5 +1,7 @@
 import json
 import os
+import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -205,3 +207,15 @@ def test_a_disk_that_fills_is_one_line_and_loses_nothing(run, error, monkeypatch
         save_checkpoint(accelerator, run, Progress(step=2), keep=1, kept={})
     assert "\n" not in str(caught.value)
     assert newest_checkpoint(run) == (before, [])
+
+
+def test_a_checkpoint_that_would_not_fit_is_not_begun(run, monkeypatch):
+    accelerator, *_ = prepared()
+    numbers = 2 + 1  # of the model, and twice as many of its moments
+    free = SimpleNamespace(free=4 * 3 * numbers - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    with pytest.raises(UserError, match=r"step_00000001 takes .* are free; make room, or move it"):
+        save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept={})
+    assert not list(run.checkpoints.iterdir())
+    free.free += 1
+    save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept={})

@@ -143,3 +143,14 @@ def changes(event: str, arguments: tuple) -> bool:
     if event == "open":
         return bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
     return event in ("os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link")
+
+
+@pytest.mark.parametrize(("minutes", "due"), [(None, False), (2.0, False), (1.0, True)])
+def test_checkpoints_come_by_the_clock_as_well(monkeypatch, minutes, due):
+    now = 100.0
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now)
+    clock = loop.Clock(minutes)
+    now += 60
+    assert clock.is_due() == due
+    clock.restart()
+    assert not clock.is_due()
