@@ -1,5 +1,6 @@
 """Options of the data: where it comes from, how the default data set is made, how it is augmented."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,8 @@ Framing = Literal["pad", "crop", "stretch"]
 OnError = Literal["raise", "skip"]
 Uncertain = Literal["ignore", "positive", "negative"]
 SPLITS: tuple[str, ...] = ("train", "val", "test")
+
+NOTHING_LEFT = "leave at least one of the findings, which can change"
 
 # Options that several commands have, described once.
 ChangeOption = Annotated[
@@ -52,13 +55,28 @@ class ScenarioOptions:
     """Probability that a second finding changes in a pair in which one does."""
     stable: float = 0.25
     """Probability that a finding is present in both radiographs and so no part of the target."""
+    nuisances: tuple[Finding, ...] = ()
+    """Findings whose coming and going is no change but a nuisance, for instance device; they are no part of
+    any target."""
+    nuisance: float = 0.5
+    """Probability that one of the nuisances comes, goes or is moved, also where nothing else changes."""
+    views_per_change: int = 1
+    """Pairs that show one and the same change, in other poses and exposures; the column group names it."""
 
     def __post_init__(self) -> None:
-        between(self, 0, 1, "unchanged", "second", "stable")
+        between(self, 0, 1, "unchanged", "second", "stable", "nuisance")
+        at_least(self, 1, "views_per_change")
+        if self.nuisances:
+            among(self, FINDINGS, "nuisances")
+
+
+def changing(findings: Iterable[Finding], options: ScenarioOptions) -> tuple[Finding, ...]:
+    """Those of some findings that can change, which nuisances cannot."""
+    return tuple(name for name in findings if name not in options.nuisances)
 
 
 @dataclass(kw_only=True)
-class EmbeddedConfig:
+class EmbeddedConfig(ScenarioOptions):
     """The embedded data set: radiograph pairs projected from a chest CT with findings inserted."""
 
     volume: Literal["auto", "ct", "phantom"] = "auto"
@@ -74,10 +92,10 @@ class EmbeddedConfig:
     """Baseline and followup pairs drawn for each virtual patient."""
     findings: tuple[Finding, ...] = FINDINGS
     """Findings that can appear or resolve."""
-    unchanged: float = 0.1
-    """Share of pairs in which nothing changes but the pose and the exposure."""
     pose_degrees: float = 2.0
     """Largest rotation between baseline and followup about each axis, in degrees."""
+    pose_exponent: float = 1.0
+    """Bias towards small rotations and shifts, which are `u ** exponent` of the largest; 1 is none."""
     pose_mm: float = 6.0
     """Largest patient shift between baseline and followup along each axis, in mm."""
     seed: int = 1
@@ -85,9 +103,12 @@ class EmbeddedConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "train_patients", "val_patients", "test_patients", "pairs_per_patient")
+        super().__post_init__()
         among(self, FINDINGS, "findings")
-        at_least(self, 0, "unchanged", "pose_degrees", "pose_mm", "seed")
+        at_least(self, 0, "pose_degrees", "pose_mm", "seed")
+        at_least(self, 1, "pose_exponent")
         below(self, 1, "unchanged")
+        require(bool(changing(self.findings, self)), "nuisances", " ".join(self.nuisances), NOTHING_LEFT)
 
 
 @dataclass(kw_only=True)
@@ -106,22 +127,43 @@ class AugmentConfig:
     """Largest extra rotation of the baseline against the followup, in degrees."""
     misalignment_translation: float = 0.01
     """Largest extra shift of the baseline against the followup, as a share of the image size."""
-    brightness: float = 0.05
-    """Largest additive change of intensity, drawn for each image on its own."""
+    misalignment_scale: float = 0.0
+    """Largest relative difference of size between baseline and followup."""
+    misalignment_elastic: float = 0.0
+    """Largest smooth local displacement of the baseline (breath, posture), as a share of the image size."""
+    exposure: float = 0.2
+    """Largest shift of an image's tone curve, in units of the curve's width."""
     contrast: float = 0.15
-    """Largest relative change of contrast, drawn for each image on its own."""
+    """Largest change of the slope of an image's tone curve, as a natural logarithm."""
     gamma: float = 0.15
-    """Largest relative change of the exponent of the tone curve, drawn for each image on its own."""
+    """Largest change of the exponent of an image's grey values, as a natural logarithm."""
+    shading: float = 0.0
+    """Largest smooth uneven exposure over an image, in units of the tone curve's width."""
+    detail: float = 0.0
+    """Largest enhancement of detail of an image, relative to the detail."""
+    equalise: float = 0.0
+    """Largest share of the way to local brightness and contrast that are the same everywhere."""
+    window: float = 0.0
+    """Largest share of the grey range that is cut off, or left unused, at either end."""
+    blur: float = 0.0
+    """Largest share of each pixel that is spread over its neighbours; half of it for sharpening."""
     noise: float = 0.01
     """Largest standard deviation of additive Gaussian noise, drawn for each image on its own."""
+    objects: float = 0.0
+    """Probability of each kind of thing that lies on a film and is no change: collimated borders, letters,
+    cables, electrodes; drawn for each image on its own."""
+    structure: float = 0.0
+    """Strength of random fields and bands that both images of a pair show beside their anatomy, in units of
+    the tone curve's width."""
     swap: float = 0.5
     """Probability of exchanging baseline and followup. Only pairs that carry a target in the geometry of
     the baseline can be exchanged; the embedded data does, other data where the manifest names one."""
 
     def __post_init__(self) -> None:
         at_least(self, 0, *(name for name in vars(self) if name != "enabled"))
-        below(self, 1, "scale", "contrast", "gamma")
-        between(self, 0, 1, "swap")
+        below(self, 1, "scale", "misalignment_scale")
+        below(self, 0.5, "window")
+        between(self, 0, 1, "equalise", "blur", "objects", "swap")
 
 
 @dataclass(kw_only=True)

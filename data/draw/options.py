@@ -6,8 +6,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data.base.checks import among, at_least, between
-from data.config import ChangeOption, IntensityOption, OnError, ProcessesOption, ScenarioOptions
+from data.base.checks import among, at_least, between, require
+from data.config import (
+    NOTHING_LEFT,
+    ChangeOption,
+    IntensityOption,
+    OnError,
+    ProcessesOption,
+    ScenarioOptions,
+    changing,
+)
 from data.findings import FINDINGS, Finding
 
 
@@ -61,5 +69,6 @@ class DrawConfig(ScenarioOptions):
         at_least(self, 64, "image_size", otherwise="native")
         at_least(self, 0, "workers", "seed")
         among(self, FINDINGS, "findings")
+        require(bool(changing(self.findings, self)), "nuisances", " ".join(self.nuisances), NOTHING_LEFT)
         between(self, 0, 0.5, "translation", "scale", "elastic", "exposure", "contrast", "gamma", "noise")
         between(self, 0, 45, "rotation")

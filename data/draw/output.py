@@ -12,7 +12,7 @@ from data.draw.options import DrawConfig
 from data.manifests.records import PAIR_FILES
 from data.manifests.writing import Row, are_rows, flat_files
 
-VERSION = 3
+VERSION = 4
 """Raise it whenever the same settings give other pixels."""
 MANIFEST = "manifest.csv"
 SKIPPED = "skipped.private.csv"

@@ -15,7 +15,7 @@ from data.simulation.drawing.chest import Chest, measure
 from data.simulation.drawing.lungs import find_lungs
 from data.simulation.films import Plane, add_attenuation, change_map, resized
 from data.simulation.findings.film import DRAW
-from data.simulation.scenarios import Scenario, draw_in_turns, play
+from data.simulation.scenarios import Scenario, columns_of, draw_in_turns, play
 
 SMALLEST_CHANGE = 0.05
 """A finding that nowhere adds or takes this line integral cannot be seen; another one is drawn."""
@@ -34,6 +34,8 @@ class DrawnPair:
     """The same change in the geometry of the baseline."""
     findings: tuple[Finding, ...]
     """Findings that change."""
+    columns: dict[str, str]
+    """What else is known of the pair: `columns_of` its scenario, and `group`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +81,24 @@ def draw_pair(source: Source, scenario: Scenario, pair: int, config: DrawConfig)
     Raises:
         DataError: naming the file, if a finding finds no room in its lungs.
     """
+    change = pair // config.views_per_change
+    findings = np.random.default_rng(fold_seed("findings", config.seed, source.id, change))
     rng = np.random.default_rng(fold_seed("pair", config.seed, source.id, pair))
-    nothing = np.zeros_like(source.image)
-    drawn = play(scenario, source.chest, lambda chest, name: _draw_visible(name, chest, source.path, rng))
-    stable, new, old = (sum(planes, nothing) for planes in drawn)
+    played = play(
+        scenario, source.chest, lambda chest, name: _draw_visible(name, chest, source.path, findings)
+    )
+    stable, new, old, arriving, leaving = (
+        sum(planes, np.zeros_like(source.image))
+        for planes in (played.stable, played.appearing, played.resolving, played.arriving, played.leaving)
+    )
     baseline_pose, followup_pose = draw_poses(source.image.shape, config, rng)
     tone = source.chest.tone
     films = [
         expose(add_attenuation(move(source.image, pose), move(stable + added, pose), tone), config, rng)
-        for pose, added in ((baseline_pose, old), (followup_pose, new))
+        for pose, added in ((baseline_pose, old + leaving), (followup_pose, new + arriving))
     ]
     target, target_baseline = (change_map(move(new - old, pose)) for pose in (followup_pose, baseline_pose))
+    columns = columns_of(scenario, target) | {"group": str(change)}
     if config.change == "magnitude":
         target, target_baseline = np.abs(target), np.abs(target_baseline)
     return DrawnPair(
@@ -98,6 +107,7 @@ def draw_pair(source: Source, scenario: Scenario, pair: int, config: DrawConfig)
         target=target,
         target_baseline=target_baseline,
         findings=scenario.changing,
+        columns=columns,
     )
 
 

@@ -101,10 +101,11 @@ def draw_image(config: DrawConfig, film: Named) -> str | None:
     with output_of(config).piece(film.key) as (folder, record):
         try:
             for pair in _pairs_of(film, config):
+                known = pair.columns | {"group": f"{film.key}-{pair.columns['group']}"}
                 name = f"{film.key}-{len(rows):03d}"
                 files, planes = flat_files(name), {role: getattr(pair, role) for role in PAIR_FILES}
                 write_pair(folder, files, planes, config.change)
-                rows.append({"id": name, **files, "findings": "+".join(pair.findings)})
+                rows.append({"id": name, **files, "findings": "+".join(pair.findings), **known})
         except DataError as error:
             if config.on_error == "raise":
                 raise

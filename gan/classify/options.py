@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from data.config import DataConfig
+from data.config import AugmentConfig, DataConfig
 from gan.run.options import OptimConfig, Preset, StageConfig
 from networks.config import PRESETS as NETWORKS
 
@@ -25,8 +25,11 @@ PRESETS: Mapping[Preset, ClassifyConfig] = {
     "tiny": ClassifyConfig(
         preset="tiny",
         network=NETWORKS["tiny"],
-        epochs=5,
-        data=DataConfig(image_size=64, batch_size=16),
+        epochs=10,
+        # In minutes a classifier learns more from the images as they are, and the features that a probe
+        # standardises have to be those that it is judged on.
+        data=DataConfig(image_size=64, batch_size=16, augment=AugmentConfig(enabled=False)),
+        optim=OptimConfig(lr=3e-3),
     ),
     "small": ClassifyConfig(
         preset="small",

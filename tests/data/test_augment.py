@@ -1,9 +1,10 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from data import (
     AugmentConfig,
@@ -16,11 +17,14 @@ from data import (
 )
 
 STILL = AugmentConfig(
-    rotation=0, translation=0, scale=0, misalignment_rotation=0, misalignment_translation=0,
-    brightness=0, contrast=0, gamma=0, noise=0, swap=0,
+    **{item.name: True if item.name == "enabled" else 0.0 for item in fields(AugmentConfig)}
+)
+WILD = AugmentConfig(
+    misalignment_scale=0.05, misalignment_elastic=0.01, exposure=0.9, contrast=0.9, gamma=0.9, shading=0.9,
+    detail=2.0, equalise=1.0, window=0.3, blur=1.0, noise=0.5, objects=0.5, structure=1.0,
 )  # fmt: skip
 GEOMETRY = replace(STILL, rotation=10, translation=0.1, scale=0.2)
-TONE = replace(STILL, brightness=0.1, contrast=0.3, gamma=0.3)
+TONE = replace(STILL, exposure=0.4, contrast=0.3, gamma=0.3)
 RUN = {"seed": 0, "epoch": 0}
 
 
@@ -138,7 +142,7 @@ def test_padding_moves_with_the_image_and_stays_black():
     valid[..., 12:36] = 1
     batch = _pairs(valid=valid)
     batch = replace(batch, followup=0.5 * valid, baseline=0.5 * valid)
-    moved = augment_pairs(batch, replace(AugmentConfig(), brightness=0.3, noise=0.1), **RUN)
+    moved = augment_pairs(batch, replace(AugmentConfig(), exposure=0.9, noise=0.1), **RUN)
     assert not moved.followup[moved.valid == 0].any()
     assert 0.5 < moved.valid.mean() / valid.mean() < 1.2
 
@@ -166,8 +170,7 @@ class TestIntensity:
         assert torch.equal(changed.target_baseline, batch.target_baseline)
 
     def test_stays_in_range(self):
-        wild = replace(AugmentConfig(), brightness=0.9, contrast=0.9, gamma=0.9, noise=0.5)
-        changed = augment_pairs(_pairs(16), wild, **RUN)
+        changed = augment_pairs(_pairs(16), WILD, **RUN)
         for image in (changed.baseline, changed.followup):
             assert image.min() >= 0
             assert image.max() <= 1
@@ -193,6 +196,123 @@ class TestIntensity:
         fields = torch.cat([image for item in noisy for image in (item.baseline, item.followup)])
         correlation = torch.corrcoef(fields.flatten(1))
         assert (correlation - torch.eye(8)).abs().max() < 0.1
+
+
+class TestDetector:
+    """Every option on its own, on a film with structure."""
+
+    @pytest.fixture
+    def batch(self):
+        texture = torch.rand(8, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+        image = 0.2 + 0.5 * _blobs(8, 64) + 0.1 * texture
+        return ImageBatch(id=[f"i{i}" for i in range(8)], image=image)
+
+    def apply(self, batch, **options):
+        return augment_images(batch, replace(STILL, **options), **RUN).image
+
+    def test_exposure_shifts_the_log_odds(self, batch):
+        shift = torch.logit(self.apply(batch, exposure=0.5)) - torch.logit(batch.image)
+        assert shift.std((1, 2, 3)).max() < 1e-4
+        assert 0.1 < shift.abs().max() <= 0.5
+
+    def test_contrast_stretches_the_log_odds_about_their_mean(self, batch):
+        before, after = torch.logit(batch.image), torch.logit(self.apply(batch, contrast=0.5))
+        slope = (after - after.mean((1, 2, 3), keepdim=True)).std((1, 2, 3)) / before.std((1, 2, 3))
+        assert (slope.log().abs() <= 0.5 + 1e-4).all()
+        assert slope.log().std() > 0.1
+        torch.testing.assert_close(after.mean((1, 2, 3)), before.mean((1, 2, 3)), atol=1e-4, rtol=0)
+
+    def test_shading_is_smooth(self, batch):
+        added = torch.logit(self.apply(batch, shading=1.0)) - torch.logit(batch.image)
+        assert added.abs().max() > 0.2
+        assert added.diff(dim=-1).abs().max() < 0.1
+
+    def test_detail_grows_and_the_coarse_stays(self, batch):
+        after = self.apply(batch, detail=1.0)
+        fine = lambda image: (image - avg_pool2d(image, 9, 1, 4)).std((1, 2, 3))  # noqa: E731
+        growth = fine(after) / fine(batch.image)
+        assert growth.max() > 1.2
+        assert growth.min() > 0.999
+        torch.testing.assert_close(avg_pool2d(after, 64), avg_pool2d(batch.image, 64), atol=0.01, rtol=0)
+
+    def test_equalising_makes_bright_and_dark_places_alike(self, batch):
+        places = lambda image: avg_pool2d(image, 16).flatten(1).std(1)  # noqa: E731
+        change = places(self.apply(batch, equalise=1.0)) / places(batch.image)
+        assert change.min() < 0.7
+        assert change.max() <= 1.001
+
+    def test_window_clips_or_leaves_room(self, batch):
+        full = replace(batch, image=torch.linspace(0, 1, 64).expand(8, 1, 64, 64))
+        after = self.apply(full, window=0.4)
+        assert (((after == 0).float().mean((1, 2, 3))) > 0.05).any()
+        assert (after.amin((1, 2, 3)) > 0.02).any()
+
+    def test_blur_takes_from_fine_structure_more_than_it_gives(self, batch):
+        ratio = (self.apply(batch, blur=1.0).diff(dim=-1).abs().mean((1, 2, 3))) / batch.image.diff(
+            dim=-1
+        ).abs().mean((1, 2, 3))
+        assert ratio.min() < 0.8
+        assert 1 < ratio.max() < 1.6
+
+
+class TestObjects:
+    CONFIG = replace(STILL, objects=1.0)
+
+    def test_they_differ_between_the_images_and_are_no_change(self):
+        grey = torch.full((4, 1, 64, 64), 0.4)
+        batch = replace(_pairs(), baseline=grey, followup=grey, target=grey, target_baseline=grey)
+        laid = augment_pairs(batch, self.CONFIG, **RUN)
+        for image in (laid.baseline, laid.followup):
+            assert ((image - grey).abs() > 0.1).flatten(1).any(1).all()
+        assert ((laid.baseline - laid.followup).abs() > 0.1).flatten(1).any(1).all()
+        # The target is what it was, or nothing where a border hides either image.
+        assert set(laid.target.unique().tolist()) == {0.0, grey[0, 0, 0, 0].item()}
+        assert torch.equal(laid.target, laid.target_baseline)
+        hidden = laid.target == 0
+        assert 0.02 < hidden.float().mean() < 0.5
+
+    def test_they_look_alike_at_every_size(self):
+        small, large = (
+            augment_images(
+                ImageBatch(id=list("abcd"), image=torch.full((4, 1, side, side), 0.4)), self.CONFIG, **RUN
+            ).image
+            for side in (64, 256)
+        )
+        shrunk = avg_pool2d(large, 4)
+        correlation = torch.corrcoef(torch.stack([small.flatten(), shrunk.flatten()]))[0, 1]
+        assert correlation > 0.9
+
+    def test_none_with_probability_zero(self):
+        batch = _pairs()
+        assert torch.equal(augment_pairs(batch, STILL, **RUN).followup, batch.followup)
+
+
+def test_structure_is_the_same_in_both_images_and_in_none_of_the_targets():
+    grey = torch.full((8, 1, 64, 64), 0.4)
+    pairs = _pairs(8)
+    batch = replace(pairs, baseline=grey, followup=grey)
+    shared = augment_pairs(batch, replace(STILL, structure=1.0), **RUN)
+    torch.testing.assert_close(shared.baseline, shared.followup, atol=1e-6, rtol=0)
+    assert (shared.followup.std((1, 2, 3)) > 0.01).sum() >= 3
+    assert torch.equal(shared.target, pairs.target)
+
+
+class TestMisalignment:
+    def test_scale_is_of_the_baseline_alone(self):
+        batch = replace(_pairs(), baseline=_pairs().followup)
+        moved = augment_pairs(batch, replace(STILL, misalignment_scale=0.3), **RUN)
+        torch.testing.assert_close(moved.followup, batch.followup, atol=1e-5, rtol=0)
+        growth = moved.baseline.sum((1, 2, 3)) / batch.baseline.sum((1, 2, 3))
+        assert ((growth > 0.7**2 - 0.02) & (growth < 1.3**2 + 0.02)).all()
+        assert growth.std() > 0.1
+
+    def test_elastic_displaces_smoothly_by_at_most_its_share(self):
+        ramp = torch.linspace(0, 1, 49).expand(4, 1, 49, 49)
+        batch = replace(_pairs(), baseline=ramp, followup=ramp, target=None, target_baseline=None)
+        moved = augment_pairs(batch, replace(STILL, misalignment_elastic=0.05), **RUN)
+        shift = (moved.baseline - ramp)[..., 6:-6, 6:-6] * 48 / 49  # in image sizes
+        assert 0.01 < shift.abs().max() < 0.07  # a cubic may pass its knots by a little
+        assert shift.diff(dim=-1).abs().max() < 0.02
 
 
 class TestSwap:
@@ -248,8 +368,8 @@ class TestRandomness:
         second = augment_pairs(_pairs(), AugmentConfig(), **other)
         assert not torch.allclose(first.followup, second.followup, atol=1e-3)
 
-    def test_company_in_the_batch_does_not_matter(self):
-        config = AugmentConfig()
+    @pytest.mark.parametrize("config", [AugmentConfig(), WILD])
+    def test_company_in_the_batch_does_not_matter(self, config):
         together = _tensors(augment_pairs(_pairs(), config, **RUN))
         order = [2, 0]
         batch = _pairs()

@@ -98,6 +98,7 @@ class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
             target=self._target(pairs.target(pair, "followup")),
             target_baseline=self._target(pairs.target(pair, "baseline")),
             findings=findings,
+            columns=pairs.columns[pair] | {"group": f"{patient}/{pairs.columns[pair]['group']}"},
         )
 
     def _target(self, target: NDArray[np.float32]) -> Tensor:
