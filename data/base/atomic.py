@@ -1,6 +1,7 @@
 """Files and folders that appear complete or not at all, whatever happens while they are written."""
 
 import csv
+import errno
 import os
 import re
 import shutil
@@ -12,6 +13,8 @@ from typing import TextIO
 from data.base.errors import DataError
 
 _PART = ".part-"
+_NOT_SYNCED = (errno.EINVAL, errno.ENOTSUP)
+"""What some network file systems say to a folder that is to be synced."""
 _BEFORE = ".before-"
 
 
@@ -191,5 +194,8 @@ def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
     finally:
         os.close(descriptor)
