@@ -27,6 +27,7 @@ from gan.pictures.change import draw_change_grid
 from gan.pictures.curves import draw_curves
 from gan.run.directory import RunDir
 from gan.run.handover import (
+    ANY,
     Preprocessing,
     load_encoder,
     load_network,
@@ -57,8 +58,12 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
         Interrupted: a signal asked to stop; the run has saved itself.
     """
     config = replace(config, data=settled(config.data))
-    run = Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0)
-    encoder = None if pretrained is None else load_encoder(pretrained)
+    with Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0) as run:
+        return _train(run, config, pretrained)
+
+
+def _train(run: Run, config: AdversarialConfig, pretrained: RunDir | None) -> Run:
+    encoder = None if pretrained is None else load_encoder(pretrained, config.encoder)
     state = build_state(run.accelerator, config, encoder)
     loaders = open_loaders(run.accelerator, config, open_pairs, collate_pairs)
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
@@ -69,7 +74,7 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
 
     # Of the saved generator, on patients never trained on.
     run.accelerator.wait_for_everyone()
-    generator = load_network(run.directory.generator)[0].to(run.accelerator.device)
+    generator = load_network(run.directory.generator, trusted=ANY)[0].to(run.accelerator.device)
     validated = stage.judge(generator, chain.from_iterable(loaders.val.values()), beside=True)
     thresholds = validated.best_thresholds() if validated.changed else {}
     tested = {
