@@ -1,6 +1,5 @@
 """The adversarial stage: put together, run, and judged."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -85,17 +84,24 @@ def _train(run: Run, config: AdversarialConfig, pretrained: RunDir | None) -> Ru
     run.write_test(of_sources(lines), loaders)
     if run.accelerator.is_main_process:
         draw_curves(run.directory.curves, run.directory.metrics)
-        for name, evaluation in tested.items():
-            conclude(run, name if len(tested) > 1 else "", evaluation)
+        for number, (name, evaluation) in enumerate(tested.items(), start=1):
+            conclude(run, f"{number}" if len(tested) > 1 else "", name, evaluation)
         run.log.say(f"generator: {run.directory.generator}")
     run.accelerator.end_training()
     return run
 
 
-def conclude(run: Run, source: str, tested: Evaluation) -> None:
-    """Write and show what the run comes to on patients never trained on, of one source of many."""
+def conclude(run: Run, place: str, source: str, tested: Evaluation) -> None:
+    """Write and show what the run comes to on patients never trained on.
+
+    Args:
+        run: the run.
+        place: where in its folder of evaluations; each source of a mix has one of its own.
+        source: name of that source; empty where there is only one.
+        tested: what was found.
+    """
     summary = summarise(tested, models=[MODEL], by=["finding"], replicates=REPLICATES)
-    folder = run.directory.evaluation / re.sub(r"[^\w.-]+", "_", source)
+    folder = run.directory.evaluation / place
     write_summary(folder / "summary.json", summary)
     write_cases(folder / "cases.csv", tested)
     of = f" of {source}" if source else ""

@@ -320,7 +320,10 @@ def test_a_run_on_a_mix_names_its_sources_and_resumes_to_the_bit(tmp_path, pairs
         reports = [line["sources"][name] for name in sources]
         assert reports[0] == reports[1]  # of the same patients
         assert line["average_precision"] == reports[0]["average_precision"]
-    assert all(f"\n{name}: {reports[0]['pairs']} pairs of held-out" in straight.stdout for name in sources)
+    for number, name in enumerate(sources, start=1):
+        assert f"{reports[0]['pairs']} pairs of " in straight.stdout
+        assert f" held-out patients of {name}\n" in straight.stdout
+        assert (tmp_path / "straight" / "evaluation" / str(number) / "summary.json").exists()
     assert f"{sources[1]} " in straight.stdout.partition("samples of an epoch: ")[2].splitlines()[0]
 
     assert stopped_in_save(2, "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path) == 9
