@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from networks.config import Comparison
 from networks.constants import FEATURE_CHANNELS, GROUP_NORM_GROUPS
 from networks.init import initialize
 
@@ -106,16 +107,35 @@ class ResidualBlock(nn.Module):
         return x + self.branch(x)
 
 
+def compare(baseline: Tensor, followup: Tensor, comparison: Comparison) -> Tensor:
+    """What a fusion sees of two feature maps: `[B, C, H, W], [B, C, H, W] -> [B, 2 C, H, W]`.
+
+    Of the difference and its magnitude nothing remains where two images are alike, whatever they show; from
+    both maps a network has to learn that.
+    """
+    if comparison == "concatenation":
+        return torch.cat([baseline, followup], dim=1)
+    difference = followup - baseline
+    return torch.cat([difference, difference.abs()], dim=1)
+
+
 class DifferenceFusion(nn.Module):
-    """Two feature maps to one, through three parallel compressions of their concatenation.
+    """Two feature maps to one, through three parallel compressions of what `compare` makes of them.
 
     `[B, C, H, W], [B, C, H, W] -> [B, C, H, W]`. The paths are a pointwise, a 3x3 and a depthwise-separable
     7x7 convolution, normalised and summed: the same place, its neighbours, and as far as a pair may be
     misaligned.
     """
 
-    def __init__(self, channels: int = FEATURE_CHANNELS, *, norm_groups: int = GROUP_NORM_GROUPS) -> None:
+    def __init__(
+        self,
+        channels: int = FEATURE_CHANNELS,
+        *,
+        norm_groups: int = GROUP_NORM_GROUPS,
+        comparison: Comparison = "concatenation",
+    ) -> None:
         super().__init__()
+        self.comparison: Comparison = comparison
         self.pointwise = nn.Conv2d(2 * channels, channels, 1, bias=False)
         self.local = nn.Conv2d(2 * channels, channels, 3, padding=1, bias=False)
         self.wide = nn.Sequential(
@@ -128,7 +148,7 @@ class DifferenceFusion(nn.Module):
 
     def forward(self, baseline: Tensor, followup: Tensor) -> Tensor:
         """`[B, C, H, W], [B, C, H, W] -> [B, C, H, W]`."""
-        both = torch.cat([baseline, followup], dim=1)
+        both = compare(baseline, followup, self.comparison)
         paths = (self.pointwise, self.local, self.wide)
         compressed = [norm(path(both)) for norm, path in zip(self.norms, paths, strict=True)]
         return self.activation(sum(compressed[1:], start=compressed[0]))

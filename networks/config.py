@@ -12,6 +12,7 @@ from networks.constants import (
     PATCHES_NUM,
 )
 
+Comparison = Literal["difference", "concatenation"]
 STAGE_BLOCKS = (4, 7, 7, 10, 10, 13, 4)
 """Blocks in each of EfficientNet-B7's seven stages; block numbers count through them."""
 
@@ -61,6 +62,9 @@ class NetworkConfig:
     pixels of the image, 1 on every 16 x 16."""
     patches_num: int = PATCHES_NUM
     """Learned positions of the transformer, a square number; other grids interpolate them."""
+    comparison: Comparison = "difference"
+    """What a generator's fusions see of the features of two images, at every scale: their difference and its
+    magnitude, or both images' features one after the other, as the reference has it."""
     residual_blocks: int = 8
     """Residual blocks after the difference fusion of LongitudinalMIMModelBig."""
     decoder_channels: tuple[int, int, int, int] = (320, 160, 80, 40)

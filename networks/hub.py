@@ -120,7 +120,8 @@ def _rebuild(kind: type[nn.Module], arguments: dict[str, Any], *, trust: bool) -
         if isinstance(value, dict) and _CLASS in value:
             arguments[name] = _rebuild(_find_class(value.pop(_CLASS), trust=trust), value, trust=trust)
         elif isinstance(value, dict) and name == "config":
-            arguments[name] = NetworkConfig(**value)
+            # Models from before there was a choice were trained with both images' features.
+            arguments[name] = NetworkConfig(**{"comparison": "concatenation", **value})
             _require_sane(value)
     return kind(**arguments)
 

@@ -1,12 +1,12 @@
 """The generators: two radiographs in, a map of what changed out."""
 
 from collections.abc import Sequence
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from networks.blocks import ConvNormAct, Decoder, DifferenceFusion, ResidualBlock, run
-from networks.config import NetworkConfig
+from networks.blocks import ConvNormAct, Decoder, DifferenceFusion, ResidualBlock, compare, run
+from networks.config import Comparison, NetworkConfig
 from networks.encoder import Encoder, EncoderModel
 from networks.heads import Change, change_head
 from networks.init import initialize
@@ -18,8 +18,9 @@ class _SkipFusion(nn.Module):
     By 3x3 convolutions: what belongs together in two images of one patient lies a pixel or two apart.
     """
 
-    def __init__(self, channels: Sequence[int], *, norm_groups: int) -> None:
+    def __init__(self, channels: Sequence[int], *, norm_groups: int, comparison: Comparison) -> None:
         super().__init__()
+        self.comparison: Comparison = comparison
         self.scales = nn.ModuleList(
             ConvNormAct(2 * width, width, norm_groups=norm_groups) for width in channels
         )
@@ -27,7 +28,11 @@ class _SkipFusion(nn.Module):
 
     def forward(self, skips: Sequence[Tensor]) -> list[Tensor]:
         """The skips of the baselines, then of the followups, `[2 B, C, h, w]`, to `[B, C, h, w]`."""
-        return [fuse(torch.cat(both.chunk(2), dim=1)) for fuse, both in zip(self.scales, skips, strict=False)]
+        pairs = [both.chunk(2) for both in skips]
+        return [
+            fuse(compare(baseline, followup, self.comparison))
+            for fuse, (baseline, followup) in zip(self.scales, pairs, strict=False)
+        ]
 
 
 class LongitudinalMIMModel(EncoderModel):
@@ -55,9 +60,10 @@ class LongitudinalMIMModel(EncoderModel):
         config, width, groups = self.config, self.encoder.out_channels, self.config.norm_groups
         blocks = range(config.residual_blocks if self._big else 0)
         skips = self.encoder.skip_channels if self._big else ()
-        self.fusion = DifferenceFusion(width, norm_groups=groups)
+        options: dict[str, Any] = {"norm_groups": groups, "comparison": config.comparison}
+        self.fusion = DifferenceFusion(width, **options)
         self.residual = nn.ModuleList(ResidualBlock(width, norm_groups=groups) for _ in blocks)
-        self.skip_fusion = _SkipFusion(skips, norm_groups=groups)
+        self.skip_fusion = _SkipFusion(skips, **options)
         self.decoder = Decoder(width, config.decoder_channels, skips, norm_groups=groups)
         self.head = change_head(config.decoder_channels[-1], change)
 

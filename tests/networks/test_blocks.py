@@ -7,7 +7,7 @@ from transformers import ViTConfig, ViTModel
 
 import networks
 from networks import PRESETS
-from networks.blocks import DifferenceFusion, ResidualBlock, group_norm, pad_to_multiple
+from networks.blocks import DifferenceFusion, ResidualBlock, compare, group_norm, pad_to_multiple
 from networks.transformer import position_grid, vision_transformer
 
 
@@ -116,6 +116,15 @@ def test_fusion_tells_which_image_came_first() -> None:
     fusion = DifferenceFusion(8, norm_groups=4)
     before, after = torch.rand(2, 1, 8, 6, 6)
     assert not torch.allclose(fusion(before, after), fusion(after, before), atol=1e-2)
+
+
+def test_of_two_equal_maps_no_difference_is_seen_and_of_others_what_changed() -> None:
+    before, after = torch.rand(2, 3, 4, 6, 6)
+    assert not compare(before, before, "difference").any()
+    difference, magnitude = compare(before, after, "difference").chunk(2, dim=1)
+    torch.testing.assert_close(difference, after - before)
+    torch.testing.assert_close(magnitude, (after - before).abs())
+    assert torch.equal(compare(before, after, "concatenation"), torch.cat([before, after], dim=1))
 
 
 def test_fusion_can_compute_the_signed_difference() -> None:

@@ -1,5 +1,8 @@
 """The generators: range, start, order of the two images, bad input."""
 
+import json
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -106,3 +109,26 @@ def test_bad_images_are_named(kind) -> None:
         model(torch.rand(64, 64), torch.rand(64, 64))
     with pytest.raises(ValueError, match="change='both' is not one of 'magnitude', 'signed'"):
         kind(config=TINY, change="both")
+
+
+@both
+def test_what_two_equal_images_show_does_not_matter_to_a_comparison_by_difference(kind) -> None:
+    """One image against itself gives the same map whatever it shows; both images' features do not."""
+    first, second = pair()[0]
+    for comparison, same in (("difference", True), ("concatenation", False)):
+        model = kind(config=replace(TINY, comparison=comparison)).eval()
+        with torch.no_grad():
+            maps = [model(image[None], image[None]) for image in (first, second)]
+        assert torch.allclose(*maps, atol=1e-6) is same
+
+
+def test_a_model_saved_before_there_was_a_choice_compares_both_images(tmp_path) -> None:
+    config = replace(TINY, comparison="concatenation")
+    model = LongitudinalMIMModel(config=config).eval()
+    model.save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    del saved["config"]["comparison"]
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    loaded = LongitudinalMIMModel.from_pretrained(tmp_path)
+    assert loaded.config == config
+    assert torch.equal(loaded(*pair()), model(*pair()))
