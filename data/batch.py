@@ -22,8 +22,9 @@ class PairSample:
     `target` is the change in the followup's geometry, `target_baseline` the same change in the
     baseline's geometry (what swapping the two images needs). `valid` marks the pixels that count, `geometry`
     leads back to the followup's file. `columns` is what else the data says of the sample, by which numbers
-    can be broken down. `skipped` says of each unreadable sample that this one stands in for what is wrong
-    with it.
+    can be broken down. `masks` mark where baseline and followup lie, each in its own square. `alignment` says
+    how the one is laid on the other, where that is known (`data.alignment.to_text`). `skipped` says of each
+    unreadable sample that this one stands in for what is wrong with it.
     """
 
     id: str
@@ -36,6 +37,8 @@ class PairSample:
     findings: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     geometry: Geometry | None = None
+    masks: tuple[Tensor, Tensor] | None = None
+    alignment: str | None = None
     skipped: tuple[str, ...] = ()
 
     @classmethod
@@ -45,6 +48,7 @@ class PairSample:
         images: dict[str, Any] = {role: image for role, (image, _, _) in squares.items()}
         return cls(
             valid=valid if other is valid else other * valid,
+            masks=(other, valid),
             geometry=squares["followup"][2],
             **images,
             **known,

@@ -37,6 +37,8 @@ class Preprocessing:
     """How stored values become grey in `[0, 1]`."""
     change: Change
     """What its maps mean, where it maps changes."""
+    align: bool = False
+    """Whether baselines were laid on their followups."""
 
     @classmethod
     def of(cls, network: str, data: DataConfig) -> "Preprocessing":
@@ -47,6 +49,7 @@ class Preprocessing:
             framing=data.framing,
             intensity=data.intensity,
             change=data.change,
+            align=data.align,
         )
 
 
