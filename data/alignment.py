@@ -102,6 +102,28 @@ def warp_mask(mask: Tensor, transform: Tensor) -> Tensor:
     return (warp(mask, transform) > 0.999).to(mask.dtype)  # rounding must not decide
 
 
+def lay(
+    baseline: Tensor, followup: Tensor, masks: tuple[Tensor, Tensor], transform: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Move baselines onto their followups `[B, 1, S, S]`, and say where they lie then.
+
+    What a baseline does not reach shows the followup at its exposure, where nothing is known to have
+    changed: a network takes a black rim for a change, and what it makes of it spreads.
+
+    Returns:
+        The baselines in the followups' geometry, and the mask of what comes from them.
+    """
+    moved, known = warp(baseline, transform), warp_mask(masks[0], transform)
+    both = known * masks[1]
+    count = both.sum((2, 3), keepdim=True).clamp(min=1)
+    mean, mean_followup = ((both * x).sum((2, 3), keepdim=True) / count for x in (moved, followup))
+    apart = both * (followup - mean_followup)
+    power = (apart**2).sum((2, 3), keepdim=True).clamp(min=1e-6)
+    slope = ((apart * moved).sum((2, 3), keepdim=True) / power).clamp(min=0)
+    level = (mean + slope * (followup - mean_followup)).clamp(0, 1)
+    return torch.where(known > 0, moved, level * masks[1]), known
+
+
 class Aligner:
     """Aligns the pairs of a split; each is registered once, if the data does not bring its alignment.
 
@@ -145,14 +167,15 @@ def _register_sample(sample: PairSample) -> Alignment:
 
 
 def _moved(sample: PairSample, transform: Tensor) -> PairSample:
-    images = [sample.baseline] + ([] if sample.target_baseline is None else [sample.target_baseline])
-    baseline, *targets = warp(torch.cat(images)[None], transform)[0].split(1)
-    old, new = sample.masks or (torch.ones_like(baseline), torch.ones_like(baseline))
+    everywhere = torch.ones_like(sample.baseline)
+    old, new = sample.masks or (everywhere, everywhere)
+    baseline, known = lay(sample.baseline[None], sample.followup[None], (old[None], new[None]), transform)
+    target = sample.target_baseline
     return replace(
         sample,
-        baseline=baseline,
-        target_baseline=targets[0] if targets else None,
-        valid=warp_mask(old[None], transform)[0] * new,
+        baseline=baseline[0],
+        target_baseline=None if target is None else warp(target[None], transform)[0],
+        valid=known[0] * new,
     )
 
 

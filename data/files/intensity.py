@@ -72,14 +72,14 @@ def between_percentiles(pixels: Array, path: Path) -> NDArray[np.float32]:
 def equalise(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """Grey `[H, W]` in `[0, 1]` of which the tone curve no longer shows, in `[0, 1]`.
 
-    First each value becomes the share of pixels below it, which no rising tone curve changes; then contrast
-    is evened out in tiles of an eighth of the image, so that borders and background matter little.
+    First each value becomes the share of pixels below it, which no rising tone curve changes; black, the
+    background, counts as none. Then contrast is evened out in tiles of an eighth of the image.
 
     Source: Zuiderveld, Contrast limited adaptive histogram equalization, Graphics Gems IV, 1994.
     """
     from skimage.exposure import equalize_adapthist, equalize_hist
 
-    ranks = equalize_hist(grey, nbins=_GREYS)
+    ranks = equalize_hist(grey, nbins=_GREYS, mask=grey > 0)
     return np.asarray(equalize_adapthist(ranks, clip_limit=_CLIP), np.float32)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from data import Radiograph, fit_to_square, read_radiograph, restore_from_square
-from data.alignment import LEAST_CONFIDENCE, register, warp, warp_mask
+from data.alignment import LEAST_CONFIDENCE, lay, register
 from gan.run.handover import Preprocessing, load_network
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class ChangeModel:
         if self.preprocessing.align:
             alignment = register(old, new, masks=(old_mask, new_mask))
             if alignment.trusted.all():
-                old, known = warp(old, alignment.transform), warp_mask(old_mask, alignment.transform)
+                old, known = lay(old, new, (old_mask, new_mask), alignment.transform)
             else:
                 log.warning(_NOT_ALIGNED, alignment.confidence.item(), LEAST_CONFIDENCE)
         change = self.generator(old, new).float() * known
