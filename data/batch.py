@@ -21,10 +21,11 @@ class PairSample:
 
     `target` is the change in the followup's geometry, `target_baseline` the same change in the
     baseline's geometry (what swapping the two images needs). `valid` marks the pixels that count, `geometry`
-    leads back to the followup's file, `geometry_baseline` to the baseline's. `columns` is what else the data
-    says of the sample, by which numbers can be broken down. `skipped` says of each unreadable sample that
-    this one stands in for what is wrong with it. `key` is what random changes to it follow from; where it is
-    empty, the id.
+    leads back to the followup's file, `geometry_baseline` to the baseline's. `masks` mark where baseline and
+    followup lie, each in its own square. `alignment` says how the one is laid on the other, where that is
+    known (`data.alignment.to_text`). `columns` is what else the data says of the sample, by which numbers can
+    be broken down. `skipped` says of each unreadable sample that this one stands in for what is wrong with
+    it. `key` is what random changes to it follow from; where it is empty, the id.
     """
 
     id: str
@@ -38,6 +39,8 @@ class PairSample:
     columns: Mapping[str, str] = field(default_factory=dict)
     geometry: Geometry | None = None
     geometry_baseline: Geometry | None = None
+    masks: tuple[Tensor, Tensor] | None = None
+    alignment: str | None = None
     skipped: tuple[str, ...] = ()
     key: str = ""
 
@@ -48,6 +51,7 @@ class PairSample:
         images: dict[str, Any] = {role: image for role, (image, _, _) in squares.items()}
         return cls(
             valid=valid if other is valid else other * valid,
+            masks=(other, valid),
             geometry=squares["followup"][2],
             geometry_baseline=squares["baseline"][2],
             **images,

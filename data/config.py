@@ -11,7 +11,7 @@ from data.base.checks import among, at_least, below, between, inside, require, w
 from data.findings import FINDINGS, Finding
 
 Change = Literal["magnitude", "signed"]
-Intensity = Literal["dicom", "range", "percentile"]
+Intensity = Literal["dicom", "range", "percentile", "equalised"]
 Framing = Literal["pad", "crop", "stretch"]
 OnError = Literal["raise", "skip"]
 Uncertain = Literal["ignore", "positive", "negative"]
@@ -32,7 +32,8 @@ IntensityOption = Annotated[
     arg(
         help="How stored values become grey in [0, 1]: dicom (the window or lookup table a DICOM file names; "
         "other files and DICOM without one by what their bit depth can hold), range (always by bit depth), "
-        "or percentile (each image between its own 0.5th and 99.5th percentile)."
+        "percentile (each image between its own 0.5th and 99.5th percentile), or equalised (percentiles, "
+        "then equal shares of all greys, in the image and around each place: whatever the tone curve was)."
     ),
 ]
 FramingOption = Annotated[
@@ -40,6 +41,13 @@ FramingOption = Annotated[
     arg(
         help="How an image becomes square: pad (all of it, the rest empty and not counted), crop (its "
         "centre), or stretch (aspect ratio given up)."
+    ),
+]
+AlignOption = Annotated[
+    bool,
+    arg(
+        help="Lay the baseline of each pair on its followup by shift, rotation and size; a pair without a "
+        "good fit stays as it is."
     ),
 ]
 ProcessesOption = Annotated[int, arg(help="Processes; 0 takes one for each core.")]
@@ -206,6 +214,7 @@ class DataConfig(SplitConfig):
     """Side of the square images the networks see, in pixels."""
     intensity: IntensityOption = "dicom"
     framing: FramingOption = "pad"
+    align: AlignOption = False
     on_error: OnError = "raise"
     """What a file that cannot be read does to a run: raise (stop it), or skip (leave its sample out, counted
     and named in the run)."""

@@ -16,7 +16,7 @@ FLOORS = {
         {"config"},
         {"geometry"},
         {"batch"},
-        {"augment", "files"},
+        {"alignment", "augment", "files"},
         {"manifests"},
         {"prepared", "simulation"},
         {"mixed"},

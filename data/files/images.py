@@ -5,7 +5,7 @@ The decoders are imported for the formats that are read: who has no DICOM needs 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from data.files.formats import (
     require_readable,
     suffix_of,
 )
-from data.files.intensity import change_of, grey_of
+from data.files.intensity import change_of, equalise, grey_of
 from data.files.orientation import Grid
 from data.files.plane import StoredPlane
 from data.files.quiet import quiet
@@ -69,12 +69,16 @@ def read_radiograph(path: Path | str, intensity: Intensity = "dicom") -> Radiogr
             can hold: unsigned integers are divided by 255, 65535 (or 2**bits - 1), signed ones by 127,
             32767; floats must lie in `[0, 1]`. `range`: DICOM files by their bit depth, too. `percentile`:
             the image's own 0.5th and 99.5th percentile are 0 and 1; values of any range and type are taken.
+            `equalised`: so, and then what `data.files.intensity.equalise` makes of it.
 
     Raises:
         DataError: the file is missing, damaged, larger than 64 megapixels, in colour, not one grey plane, out
             of range, or, for percentiles, flat.
     """
     path = Path(path)
+    if intensity == "equalised":  # once it is settled which end is bright
+        radiograph = read_radiograph(path, "percentile")
+        return replace(radiograph, pixels=equalise(radiograph.pixels))
     with quiet():
         if not is_dicom_name(path):
             plane = _decode(path)

@@ -1,8 +1,8 @@
 """Stored values -> grey in `[0, 1]`, or changes in `[-1, 1]`.
 
 The policy: intensities are scaled by what a file can hold, never by what it happens to hold, so that the
-two images of a pair stay comparable. Only `percentile`, which has to be asked for, looks at the image's own
-values.
+two images of a pair stay comparable. Only `percentile` and `equalised`, which have to be asked for, look at
+the image's own values.
 """
 
 from pathlib import Path
@@ -15,6 +15,10 @@ from data.config import Change, Intensity
 from data.files.plane import Array, StoredPlane, by_rows
 
 PERCENTILES = (0.5, 99.5)
+_GREYS = 4096
+"""Greys that equalisation tells apart."""
+_CLIP = 0.01
+"""Largest share of a tile's pixels that count for one grey: as much contrast as noise may be given."""
 
 
 def grey_of(plane: StoredPlane, path: Path, intensity: Intensity) -> NDArray[np.float32]:
@@ -63,6 +67,32 @@ def between_percentiles(pixels: Array, path: Path) -> NDArray[np.float32]:
     if not low < high or not np.isfinite(high - low):
         raise DataError(f"{path} is flat between its percentiles; leave it out, or set another intensity")
     return by_rows(pixels, lambda rows: np.clip((rows.astype(np.float64) - low) / (high - low), 0, 1))
+
+
+def equalise(grey: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Grey `[H, W]` in `[0, 1]` of which the tone curve no longer shows, in `[0, 1]`.
+
+    First each value becomes the share of pixels below it, which no rising tone curve changes; black, the
+    background, counts as none. Then contrast is evened out in tiles of an eighth of the image.
+
+    Source: Zuiderveld, Contrast limited adaptive histogram equalization, Graphics Gems IV, 1994.
+    """
+    from skimage.exposure import equalize_adapthist, equalize_hist
+
+    ranks = equalize_hist(grey, nbins=_GREYS, mask=grey > 0)
+    return np.asarray(equalize_adapthist(ranks, clip_limit=_CLIP), np.float32)
+
+
+def as_read(grey: NDArray[np.float32], intensity: Intensity, path: Path) -> NDArray[np.float32]:
+    """An image `[H, W]` in `[0, 1]` as it would be if it were read from a file by some policy.
+
+    Raises:
+        DataError: naming `path`, a flat image between percentiles.
+    """
+    if intensity in ("dicom", "range"):
+        return grey
+    scaled = between_percentiles(grey, path)
+    return equalise(scaled) if intensity == "equalised" else scaled
 
 
 def require_range(

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch.utils.data import Dataset
 
+from data.alignment import Aligner
 from data.base.errors import DataError
 from data.base.seeds import fold_seed
 from data.batch import ImageSample, PairSample, Square
@@ -79,6 +80,7 @@ class Files:
             intensity=config.intensity,
             framing=config.framing,
             change=config.change,
+            align=config.align,
             learnt=labels,
         )
         if config.on_error == "raise":
@@ -116,11 +118,13 @@ class _FromFiles(Generic[RecordT]):
     intensity: Intensity = "dicom"
     framing: Framing = "pad"
     change: Change = "magnitude"
+    align: bool = False
     learnt: Labels = NO_LABELS
 
     def __post_init__(self) -> None:
         self.labels = self.learnt.names
         self.identity = self.records.digest(self.labels)
+        self._aligned = Aligner(enabled=self.align)
 
     @property
     def patients(self) -> list[str]:
@@ -150,13 +154,14 @@ class ManifestPairs(_FromFiles[PairRecord], Dataset[PairSample]):
             DataError: a file is unreadable or out of range, or a target has not its radiograph's size.
         """
         record = self.records[index]
-        return PairSample.of_squares(
+        sample = PairSample.of_squares(
             self._read(record),
             id=record.id,
             patient_id=record.patient_id,
             findings=record.findings,
             columns=record.columns,
         )
+        return self._aligned(sample)
 
 
 class ManifestImages(_FromFiles[ImageRecord], Dataset[ImageSample]):

@@ -8,7 +8,15 @@ import tyro
 
 from data.base.checks import at_least
 from data.base.commandline import argv, run_command, tyro_parse
-from data.config import ChangeOption, FramingOption, IntensityOption, OnError, ProcessesOption, SplitConfig
+from data.config import (
+    AlignOption,
+    ChangeOption,
+    FramingOption,
+    IntensityOption,
+    OnError,
+    ProcessesOption,
+    SplitConfig,
+)
 
 
 @dataclass(kw_only=True)
@@ -33,6 +41,7 @@ class PrepareConfig(SplitConfig):
     change: ChangeOption = "magnitude"
     intensity: IntensityOption = "dicom"
     framing: FramingOption = "pad"
+    align: AlignOption = False
     on_error: OnError = "raise"
     """What a file that cannot be read does: raise (stop), or skip (leave its sample out, counted and named in
     OUT/skipped.csv)."""
@@ -62,6 +71,7 @@ def main() -> None:
         change=config.change,
         intensity=config.intensity,
         framing=config.framing,
+        align=config.align,
         on_error=config.on_error,
     )
     done = prepare_records(records, config.out, recipe, workers=config.workers, overwrite=config.overwrite)

@@ -5,7 +5,7 @@ on where it stopped.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,18 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
+from data.alignment import SIZES, register, to_text
 from data.base.atomic import write_rows, write_text
 from data.base.errors import DataError
 from data.base.outputs import OutputFolder
 from data.base.processes import in_processes, one_thread
 from data.config import SPLITS, Change, Framing, Intensity, OnError
 from data.files.images import Radiograph
-from data.geometry import content_of
+from data.geometry import content_of, fit_to_square
 from data.manifests.loading import load_record
 from data.manifests.records import ImageRecord, PairRecord, RecordTable
 from data.prepared.store import (
+    ALIGNMENT,
     INFO,
     PICTURES,
     Bits,
@@ -56,6 +58,7 @@ class Recipe:
     change: Change
     intensity: Intensity
     framing: Framing
+    align: bool = False
     on_error: OnError
 
 
@@ -92,6 +95,8 @@ def prepare_records(
         DataError: a file cannot be read, or `out` holds something else.
     """
     kind = _kind_of(records)
+    if recipe.align:
+        _require_alignable(records, kind)
     by_split = {split: rows for split in SPLITS if len(rows := records.select("split", split))}
     parts = {
         split: np.array_split(np.arange(len(rows)), _shard_count(rows, kind, recipe))
@@ -146,6 +151,13 @@ def _kind_of(records: RecordTable[Any]) -> Kind:
     return "pairs" if records.kind is PairRecord else "images"
 
 
+def _require_alignable(records: RecordTable[Any], kind: Kind) -> None:
+    if kind != "pairs":
+        raise DataError("single images have nothing to be aligned with; drop --align, or name pairs")
+    if ALIGNMENT in records.further:
+        raise DataError(f"the manifest has a column {ALIGNMENT}, which --align writes; rename it")
+
+
 def _shard_count(rows: RecordTable[Any], kind: Kind, recipe: Recipe) -> int:
     pictures = sum(rows.has(name) for name in PICTURES[kind])
     pixels = recipe.size**2 if recipe.size is not None else _pixels_of_the_first(rows, recipe)
@@ -190,7 +202,8 @@ def _write_all(shards: Sequence[_Shard], total: int, workers: int, progress: boo
 def _write_shard(shard: _Shard) -> int:
     """Write one shard; returns its rows."""
     kind = _kind_of(shard.rows)
-    schema = features(kind, shard.rows.further).arrow_schema
+    further = (*shard.rows.further, *([ALIGNMENT] if shard.recipe.align else []))
+    schema = features(kind, further).arrow_schema
     rows, skipped, waiting, batch = 0, [], 0, []
     with shard.folder.piece(shard.piece) as (folder, note):
         part = folder / shard.split / shard.file
@@ -225,11 +238,22 @@ def _row(record: PairRecord | ImageRecord, kind: Kind, recipe: Recipe) -> dict[s
         "patient_id": record.patient_id,
         **({"findings": "+".join(record.findings) or None} if isinstance(record, PairRecord) else {}),
         **record.columns,
+        **({ALIGNMENT: _alignment(pictures, recipe.framing)} if recipe.align else {}),
         **{
             role: _picture(pictures[role], getattr(record, role), recipe, role) if role in pictures else None
             for role in PICTURES[kind]
         },
     }
+
+
+def _alignment(pictures: Mapping[str, Radiograph], framing: Framing) -> str:
+    """How the baseline is laid on the followup; no more pixels than are looked at."""
+    squares = [
+        fit_to_square(torch.from_numpy(picture.pixels)[None], SIZES[-1], picture.geometry(framing))
+        for picture in (pictures["baseline"], pictures["followup"])
+    ]
+    (baseline, old), (followup, new) = squares
+    return to_text(register(baseline[None], followup[None], masks=(old[None], new[None])))
 
 
 def _picture(picture: Radiograph, path: Path, recipe: Recipe, role: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from torch.utils.data import Dataset
 
+from data.alignment import Aligner
 from data.base.errors import DataError
 from data.batch import ImageSample, PairSample
 from data.config import DataConfig
@@ -28,7 +29,8 @@ class Prepared:
         self.place = str(config.prepared).rstrip("/")
         self.info = read_info(self.place)
         _require_fit(self.info, config)
-        self.config = replace(config, intensity=self.info.intensity, framing=self.info.framing)
+        info, align = self.info, config.align or self.info.align
+        self.config = replace(config, intensity=info.intensity, framing=info.framing, align=align)
 
     @staticmethod
     def is_meant(config: DataConfig) -> bool:
@@ -50,7 +52,8 @@ class Prepared:
                 f"{self.place} was prepared with --change {info.change}, not {change}; "
                 f"use --data.change {info.change}, or prepare it again"
             )
-        reader = Reader(info=info, image_size=self.config.image_size)
+        aligned = Aligner(enabled=self.config.align)
+        reader = Reader(info=info, image_size=self.config.image_size, aligned=aligned)
         return {split: self._pairs(split, reader, with_targets=with_targets) for split in splits}
 
     def images(self, splits: Iterable[str]) -> "dict[str, PreparedImages | StreamedImages]":

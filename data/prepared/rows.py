@@ -1,18 +1,19 @@
 """A row of a prepared data set -> a sample."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from data.alignment import Aligner
 from data.batch import ImageSample, PairSample, Square
 from data.geometry import Geometry, fit_to_square, resize
 from data.manifests.labels import NO_LABELS, Labels
 from data.manifests.records import columns_of_image, findings_of
-from data.prepared.store import PICTURES, StoreInfo, decode
+from data.prepared.store import ALIGNMENT, PICTURES, StoreInfo, decode
 
 
 @lru_cache(maxsize=4)
@@ -34,18 +35,22 @@ class Reader:
     """Side of the squares in pixels."""
     labels: Labels = NO_LABELS
     """Which columns are labels of the images."""
+    aligned: Aligner = field(default_factory=lambda: Aligner(enabled=False))
+    """What lays baselines on followups."""
 
     def pair(self, row: Row) -> PairSample:
         """The sample of a row that holds a pair."""
         roles = [role for role in PICTURES["pairs"] if row[role] is not None]
         signed = {role for role in roles if self.info.change == "signed" and role.startswith("target")}
-        return PairSample.of_squares(
+        sample = PairSample.of_squares(
             {role: self._square(row[role], signed=role in signed) for role in roles},
             id=row["id"],
             patient_id=row["patient_id"],
             findings=findings_of(row["findings"]),
             columns={name: row[name] for name in self.info.columns if row[name] is not None},
+            alignment=row[ALIGNMENT] if self.info.align else None,
         )
+        return self.aligned(sample)
 
     def image(self, row: Row, role: str) -> ImageSample:
         """The sample of one picture of a row, which may be one of a pair."""

@@ -31,6 +31,9 @@ FORMAT = 1
 INFO = "prepared.json"
 Kind = Literal["pairs", "images"]
 Bits = Literal[8, 16]
+ALIGNMENT = "alignment"
+"""Column of how the baseline is laid on the followup (`data.alignment.to_text`); its pixels are stored as
+they were."""
 PICTURES: dict[Kind, tuple[str, ...]] = {"pairs": PAIR_FILES, "images": ("image",)}
 
 
@@ -45,6 +48,8 @@ class StoreInfo:
     change: Change
     intensity: Intensity
     framing: Framing
+    align: bool = False
+    """Whether rows say how the baseline is laid on the followup."""
     records: str
     """Fingerprint of the manifest's rows and their splits."""
     shards: dict[str, list[int]]
@@ -97,7 +102,7 @@ def fingerprint(path: Path) -> str:
 
 
 def features(kind: Kind, further: Sequence[str]) -> Any:
-    """Columns of a shard, as `datasets.Features`; `further` are kept as text."""
+    """Columns of a shard, as `datasets.Features`; `further` ones are text."""
     from datasets import Features, Value
 
     picture = {

@@ -1,5 +1,6 @@
 """A trained generator that maps what changed between two radiographs, in the followup's own pixels."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from data import Radiograph, fit_to_square, read_radiograph, restore_from_square
+from data.alignment import LEAST_CONFIDENCE, lay, register
 from gan.run.handover import ANY, Preprocessing, load_network
+
+log = logging.getLogger(__name__)
+_NOT_ALIGNED = "the baseline is not aligned: no good fit is found (confidence %.2f, at least %.2f is needed)"
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,9 @@ class ChangeModel:
     def __call__(self, baseline: Radiograph | Path | str, followup: Radiograph | Path | str) -> Tensor:
         """The change map of one pair; the two may differ in size and format.
 
+        Where the baseline is laid on the followup, the map is 0 where it does not reach; without a good fit
+        it stays as it is, with a warning.
+
         Returns:
             `[1, H, W]` of the followup as it is read, upright, on the generator's device, in `[0, 1]` or,
             signed, in `[-1, 1]`.
@@ -46,14 +54,27 @@ class ChangeModel:
         Raises:
             DataError: an image is missing or unreadable.
         """
+        before, after = self.read(baseline), self.read(followup)
+        (old, old_mask), (new, new_mask) = self._square(before), self._square(after)
+        known = torch.ones_like(new)
+        if self.preprocessing.align:
+            alignment = register(old, new, masks=(old_mask, new_mask))
+            if alignment.trusted.all():
+                old, known = lay(old, new, (old_mask, new_mask), alignment.transform)
+            else:
+                log.warning(_NOT_ALIGNED, alignment.confidence.item(), LEAST_CONFIDENCE)
+        change = self.generator(old, new).float() * known
+        return restore_from_square(change[0], after.geometry(self.preprocessing.framing))
+
+    def _square(self, picture: Radiograph) -> tuple[Tensor, Tensor]:
+        """What the generator sees of a radiograph and where it lies, `[1, 1, S, S]`."""
+        pixels, geometry = (
+            torch.from_numpy(picture.pixels)[None],
+            picture.geometry(self.preprocessing.framing),
+        )
+        square, mask = fit_to_square(pixels, self.preprocessing.image_size, geometry)
         device = next(self.generator.parameters()).device
-        squares = []
-        for picture in (self.read(baseline), self.read(followup)):
-            geometry = picture.geometry(self.preprocessing.framing)
-            pixels = torch.from_numpy(picture.pixels)[None]
-            square, _ = fit_to_square(pixels, self.preprocessing.image_size, geometry)
-            squares.append(square[None].to(device))
-        return restore_from_square(self.generator(*squares)[0].float(), geometry)
+        return square[None].to(device), mask[None].to(device)
 
     def read(self, picture: Radiograph | Path | str) -> Radiograph:
         """A radiograph in the grey values that the generator was trained on."""

@@ -40,6 +40,8 @@ class Preprocessing:
     """How stored values become grey in `[0, 1]`."""
     change: Change
     """What its maps mean, where it maps changes."""
+    align: bool = False
+    """Whether baselines were laid on their followups."""
 
     @classmethod
     def of(cls, network: str, data: DataConfig) -> "Preprocessing":
@@ -50,6 +52,7 @@ class Preprocessing:
             framing=data.framing,
             intensity=data.intensity,
             change=data.change,
+            align=data.align,
         )
 
 

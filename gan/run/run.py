@@ -195,7 +195,7 @@ def _identity(config: StageConfig, loaders: Loaders) -> dict[str, Any]:
     """
     identities = "/".join(split.identity for split in loaders.splits.values())
     fingerprint = hashlib.sha256(identities.encode()).hexdigest()[:12]
-    options = ("image_size", "change", "intensity", "framing", "on_error", "batch_size", "augment")
+    options = ("image_size", "change", "intensity", "framing", "align", "on_error", "batch_size", "augment")
     plain = asdict(config.data)
     return {
         "the data (fingerprint of samples, patients and splits)": fingerprint,

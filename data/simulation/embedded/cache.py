@@ -71,6 +71,11 @@ def patient_file(folder: Path, split: str, index: int) -> Path:
     return folder / f"{split}-{index:03d}.npz"
 
 
+def to_levels(films: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Films in [0, 1], rounded to 16 bits."""
+    return np.round(films * _FILM_LEVELS).astype(np.uint16)
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredPairs:
     """P pairs of one patient in 16 bits, as they lie on disk and in memory."""
@@ -92,7 +97,7 @@ class StoredPairs:
         films = np.stack([pairs.baseline, pairs.followup])
         targets = np.stack([pairs.target_baseline, pairs.target])
         return cls(
-            films=np.round(films * _FILM_LEVELS).astype(np.uint16),
+            films=to_levels(films),
             targets=np.round(targets * _TARGET_LEVELS).astype(np.int16),
             findings=pairs.findings,
             present=pairs.present,

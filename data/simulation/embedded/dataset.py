@@ -1,6 +1,9 @@
 """The source of embedded data: pairs for change models, and single images with the findings they show."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,11 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from data.alignment import Aligner
 from data.base.errors import DataError
 from data.batch import ImageSample, PairSample
-from data.config import Change, DataConfig
+from data.config import Change, DataConfig, Intensity
+from data.files.intensity import as_read
 from data.findings import FINDINGS
-from data.simulation.embedded.cache import StoredPairs, Time, cache_folder
+from data.simulation.embedded.cache import StoredPairs, Time, cache_folder, to_levels
 from data.simulation.embedded.render import render_splits
 from data.simulation.volumes.ct import find_ct
 
@@ -39,7 +44,8 @@ class Embedded:
         with_targets: bool = True,  # noqa: ARG002  (all have one)
     ) -> "dict[str, SyntheticPairs]":
         """The pairs of some splits."""
-        return self._open(SyntheticPairs, splits, self.config.change)
+        kind = partial(SyntheticPairs, align=self.config.align)
+        return self._open(kind, splits, self.config.change)
 
     def images(self, splits: Iterable[str]) -> "dict[str, SyntheticImages]":
         """The images of some splits, by default with all findings that there can be as labels."""
@@ -52,6 +58,7 @@ class Embedded:
     def _open(self, kind: Callable[..., _SplitT], splits: Iterable[str], option: Any) -> dict[str, _SplitT]:
         config, synthesis = self.config, self.config.synthesis
         stored = render_splits(synthesis, config.image_size, config.cache_dir, tuple(splits))
+        stored = {split: [_as_read(pairs, config.intensity) for pairs in of] for split, of in stored.items()}
         ct = None if synthesis.volume == "phantom" else find_ct()
         settings = cache_folder(synthesis, config.image_size, config.cache_dir, ct).name
         return {split: kind(split, pairs, settings, option) for split, pairs in stored.items()}
@@ -82,12 +89,19 @@ class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
     """Radiograph pairs; targets are magnitudes in [0, 1] or signed in [-1, 1]."""
 
     def __init__(
-        self, split: str, stored: Sequence[StoredPairs], settings: str, change: Change = "magnitude"
+        self,
+        split: str,
+        stored: Sequence[StoredPairs],
+        settings: str,
+        change: Change = "magnitude",
+        *,
+        align: bool = False,
     ) -> None:
         if change not in ("magnitude", "signed"):
             raise ValueError(f"change is {change!r}; it must be magnitude or signed")
         super().__init__(split, stored, settings)
         self.change = change
+        self._aligned = Aligner(enabled=align)
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -95,7 +109,7 @@ class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
     def __getitem__(self, index: int) -> PairSample:
         patient, pairs, pair = self._pairs[index]
         findings = pairs.findings[pair]
-        return PairSample(
+        sample = PairSample(
             id=f"{patient}/{pair} {' + '.join(findings) or 'unchanged'}",
             patient_id=patient,
             baseline=_tensor(pairs.film(pair, "baseline")),
@@ -105,6 +119,7 @@ class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
             findings=findings,
             columns=pairs.columns[pair] | {"group": f"{patient}/{pairs.columns[pair]['group']}"},
         )
+        return self._aligned(sample)
 
     def _target(self, target: NDArray[np.float32]) -> Tensor:
         return _tensor(target if self.change == "signed" else np.abs(target))
@@ -132,6 +147,18 @@ class SyntheticImages(_SyntheticSplit, Dataset[ImageSample]):
             image=_tensor(pairs.film(pair, _TIMES[time])),
             labels=torch.tensor([float(name in shown) for name in self.labels]),
         )
+
+
+def _as_read(pairs: StoredPairs, intensity: Intensity) -> StoredPairs:
+    """The films as they would be if they were read from files; the cache holds them as they are."""
+    if intensity in ("dicom", "range"):
+        return pairs
+    count = len(pairs.findings)
+    films = [
+        [as_read(pairs.film(pair, time), intensity, Path("an embedded film")) for pair in range(count)]
+        for time in _TIMES
+    ]
+    return replace(pairs, films=to_levels(np.array(films)))
 
 
 def _tensor(image: NDArray[np.float32]) -> Tensor:

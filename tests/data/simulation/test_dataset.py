@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from data.alignment import Aligner
 from data.base.errors import DataError
 from data.config import DataConfig, EmbeddedConfig
+from data.files.intensity import as_read
 from data.findings import FINDINGS
 from data.simulation.embedded import cache, render
 from data.simulation.embedded.cache import read_patient
@@ -287,3 +289,25 @@ print(sorted(heavy & set(sys.modules)))
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "[]"
+
+
+def test_films_are_treated_like_files_and_the_cache_is_not(tmp_path):
+    config = DataConfig(image_size=SIZE, cache_dir=tmp_path, synthesis=CONFIG)
+    plain = pairs_of(config, "val")[0]
+    before = files(tmp_path)
+    equalised = pairs_of(replace(config, intensity="equalised"), "val")[0]
+    assert files(tmp_path) == before
+    expected = as_read(plain.followup[0].numpy(), "equalised", tmp_path)
+    np.testing.assert_allclose(equalised.followup[0].numpy(), expected, atol=1e-4)
+    assert torch.equal(equalised.target, plain.target)
+    image = Embedded(replace(config, intensity="equalised")).images(["val"])["val"][1].image
+    assert torch.equal(image, equalised.followup)
+
+
+def test_pairs_are_aligned_where_it_is_asked_for(tmp_path):
+    config = DataConfig(image_size=SIZE, cache_dir=tmp_path, synthesis=CONFIG)
+    plain, aligned = pairs_of(config, "val")[0], pairs_of(replace(config, align=True), "val")[0]
+    expected = Aligner()(plain)
+    assert torch.equal(aligned.baseline, expected.baseline)
+    assert torch.equal(aligned.valid, expected.valid)
+    assert not torch.equal(aligned.baseline, plain.baseline)

@@ -1,15 +1,18 @@
 """A map comes back on the pixels of the followup, however its file lies."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
-from data import read_image, read_target
+from data import DataConfig, read_image, read_target
 from gan.predict.pair import predict_files
 from gan.run.change_model import ChangeModel
-from gan.run.handover import Preprocessing
+from gan.run.handover import Preprocessing, load_network, save_network
 
 
 class Echo(nn.Module):
@@ -72,3 +75,67 @@ def test_a_map_is_written_onto_the_stored_pixels_of_a_dicom_file(tmp_path, model
     written = np.load(tmp_path / "map.npy")
     assert written.shape == picture.shape
     assert np.abs(written - picture / 255).mean() < 0.01
+
+
+class Difference(nn.Module):
+    """Calls the difference of the two a change map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, baseline: Tensor, followup: Tensor) -> Tensor:
+        """Their difference."""
+        return self.weight * (followup - baseline).abs()
+
+
+@pytest.fixture
+def moved(tmp_path):
+    """A followup, and a baseline that is the same a sixteenth of the side further to the right."""
+    rows = interpolate(
+        torch.rand(1, 1, 12, 12, generator=torch.Generator().manual_seed(0)), size=(64, 68), mode="bicubic"
+    )
+    pixels = np.round(255 * rows[0, 0].clamp(0, 1).numpy()).astype(np.uint8)
+    paths = tmp_path / "baseline.png", tmp_path / "followup.png"
+    for path, columns in zip(paths, (slice(0, 64), slice(4, 68)), strict=True):
+        Image.fromarray(pixels[:, columns]).save(path)
+    return paths
+
+
+def aligning(align: bool) -> ChangeModel:
+    preprocessing = Preprocessing(
+        network="tests:Difference",
+        image_size=64,
+        framing="pad",
+        intensity="dicom",
+        change="magnitude",
+        align=align,
+    )
+    return ChangeModel(Difference(), preprocessing)
+
+
+def test_the_baseline_is_laid_on_the_followup_as_in_training(moved):
+    apart, together = aligning(False)(*moved)[0], aligning(True)(*moved)[0]
+    assert apart.mean() > 0.1
+    assert together.mean() < 0.03
+    assert not together[:, -4:].any()  # which the baseline does not reach
+
+
+def test_without_a_good_fit_nothing_is_moved_and_it_is_said(tmp_path, moved, caplog):
+    Image.fromarray(np.full((64, 64), 90, np.uint8)).save(tmp_path / "flat.png")
+    change = aligning(True)(tmp_path / "flat.png", moved[1])
+    assert torch.equal(change, aligning(False)(tmp_path / "flat.png", moved[1]))
+    assert "not aligned" in caplog.text
+
+
+def test_a_folder_says_whether_its_model_aligns(tmp_path):
+    data = DataConfig(align=True, intensity="equalised")
+    save_network(
+        Echo(), tmp_path / "generator", Preprocessing.of("tests.gan.run.test_change_model:Echo", data)
+    )
+    _, preprocessing = load_network(tmp_path / "generator")
+    assert (preprocessing.align, preprocessing.intensity) == (True, "equalised")
+    file = tmp_path / "generator" / "preprocessing.json"
+    older = {name: value for name, value in json.loads(file.read_text()).items() if name != "align"}
+    file.write_text(json.dumps(older))
+    assert load_network(tmp_path / "generator")[1].align is False
