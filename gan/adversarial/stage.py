@@ -20,7 +20,7 @@ from gan.adversarial.options import AdversarialConfig
 from gan.adversarial.step import AdversarialState, adversarial_step, assemble, ema_update, set_trainable
 from gan.measures.baselines import BASELINES, baseline_maps
 from gan.measures.evaluation import REPLICATES, Evaluation, Tally
-from gan.measures.report import logged, summarise, table, test_line, write_cases, write_summary
+from gan.measures.report import final_line, logged, summarise, table, write_cases, write_summary
 from gan.pictures.change import draw_change_grid
 from gan.pictures.curves import draw_curves
 from gan.run.directory import RunDir
@@ -70,7 +70,7 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     validated = stage.judge(generator, loaders.val, beside=True)
     thresholds = validated.best_thresholds() if validated.changed else {}
     tested = stage.judge(generator, run.log.watch(loaders.test), beside=True, thresholds=thresholds)
-    run.write_test(test_line(tested, MODEL, list(BASELINES)), loaders)
+    run.write_test(final_line(tested, MODEL, list(BASELINES)), loaders)
     if run.accelerator.is_main_process:
         draw_curves(run.directory.curves, run.directory.metrics)
         conclude(run, tested)

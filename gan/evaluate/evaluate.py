@@ -94,7 +94,7 @@ def evaluate(config: EvaluateConfig, folders: Mapping[str, Path], out: Path) -> 
     config = replace(config, data=settled(config.data))
     device = torch.device("cpu" if config.cpu or not torch.cuda.is_available() else "cuda")
     splits = open_splits(config)
-    models = {run: Model.load(folder, device) for run, folder in folders.items()}
+    models = {run: Model.load(run, folder, device) for run, folder in folders.items()}
     judge = Judge(models, config.data, device)
     _warn_of_seen(config, splits)
     pairs: Any = ConcatDataset(cast(Any, [splits[name] for name in wanted(config) if name in splits]))
