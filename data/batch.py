@@ -21,9 +21,10 @@ class PairSample:
 
     `target` is the change in the followup's geometry, `target_baseline` the same change in the
     baseline's geometry (what swapping the two images needs). `valid` marks the pixels that count, `geometry`
-    leads back to the followup's file. `columns` is what else the data says of the sample, by which numbers
-    can be broken down. `skipped` says of each unreadable sample that this one stands in for what is wrong
-    with it.
+    leads back to the followup's file, `geometry_baseline` to the baseline's. `columns` is what else the data
+    says of the sample, by which numbers can be broken down. `skipped` says of each unreadable sample that
+    this one stands in for what is wrong with it. `key` is what random changes to it follow from; where it is
+    empty, the id.
     """
 
     id: str
@@ -36,7 +37,9 @@ class PairSample:
     findings: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     geometry: Geometry | None = None
+    geometry_baseline: Geometry | None = None
     skipped: tuple[str, ...] = ()
+    key: str = ""
 
     @classmethod
     def of_squares(cls, squares: Mapping[str, Square], **known: Any) -> "PairSample":
@@ -46,6 +49,7 @@ class PairSample:
         return cls(
             valid=valid if other is valid else other * valid,
             geometry=squares["followup"][2],
+            geometry_baseline=squares["baseline"][2],
             **images,
             **known,
         )
@@ -67,9 +71,16 @@ class ImageSample:
     columns: Mapping[str, str] = field(default_factory=dict)
     geometry: Geometry | None = None
     skipped: tuple[str, ...] = ()
+    key: str = ""
 
 
 class _Batch:
+    @property
+    def keys(self) -> list[str]:
+        """What random changes to each sample follow from, besides seed and epoch."""
+        ids, keys = self.id, self.key  # type: ignore[attr-defined]
+        return [key or name for key, name in zip(keys, ids, strict=True)] if keys else ids
+
     def to(self: _BatchT, device: torch.device | str, non_blocking: bool = False) -> _BatchT:
         """A copy with every tensor on `device`."""
         return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
@@ -100,7 +111,9 @@ class PairBatch(_Batch):
     patient_id: list[str] = field(default_factory=list)
     columns: list[Mapping[str, str]] = field(default_factory=list)
     geometry: list[Geometry | None] = field(default_factory=list)
+    geometry_baseline: list[Geometry | None] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    key: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -115,6 +128,7 @@ class ImageBatch(_Batch):
     columns: list[Mapping[str, str]] = field(default_factory=list)
     geometry: list[Geometry | None] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    key: list[str] = field(default_factory=list)
 
     @property
     def counted(self) -> Tensor:

@@ -1,11 +1,12 @@
 """Where samples come from: the contract of a split, and one table of the sources that yield them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from data.batch import ImageSample, PairSample
 from data.config import SPLITS, DataConfig
 from data.manifests.dataset import Files
+from data.mixed.source import Mixed
 from data.prepared.dataset import Prepared
 from data.simulation.embedded.dataset import Embedded
 
@@ -52,6 +53,20 @@ class StreamedSplit(Protocol):
         """The samples of an epoch for this process, the same number in each."""
 
 
+@runtime_checkable
+class MixedSplit(Protocol):
+    """What is to be known of a split of several sources beside what is known of any."""
+
+    parts: Mapping[str, Split[Any]]
+    """The split of each source by the source's name, to be judged one by one."""
+
+    def order(self, seed: int, epoch: int) -> Sequence[int]:
+        """Which samples an epoch sees, one after the other: as many as there are, some more than once."""
+
+    def describe(self) -> str:
+        """How much each source has, and how much of it an epoch sees."""
+
+
 class Source(Protocol):
     """A kind of data. It is opened once for all splits, and imports what it needs where it needs it.
 
@@ -81,7 +96,7 @@ class Source(Protocol):
 
 
 SOURCES: tuple[type[Source], ...] = (Prepared, Files, Embedded)
-"""In the order in which they are asked whether they are meant."""
+"""In the order in which they are asked whether they are meant; a mix is of any of them."""
 
 
 def open_pairs(
@@ -115,6 +130,8 @@ def settled(config: DataConfig) -> DataConfig:
 
 
 def _source_of(config: DataConfig) -> Source:
+    if Mixed.is_meant(config):
+        return Mixed(config, _source_of)
     return next(source for source in SOURCES if source.is_meant(config))(config)
 
 

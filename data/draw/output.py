@@ -5,13 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from data.base.atomic import write_rows
-from data.base.outputs import OutputFolder, stamp_of
+from data.base.outputs import OutputFolder
+from data.draw.masks import stamps_of
 from data.draw.naming import Named
 from data.draw.options import DrawConfig
 from data.manifests.records import PAIR_FILES
 from data.manifests.writing import Row, are_rows, flat_files
 
-VERSION = 3
+VERSION = 5
 """Raise it whenever the same settings give other pixels."""
 MANIFEST = "manifest.csv"
 SKIPPED = "skipped.private.csv"
@@ -34,9 +35,10 @@ def claim(config: DrawConfig) -> None:
 def finished(film: Named, config: DrawConfig) -> Sequence[Row] | None:
     """Rows of a radiograph whose pairs are all there, drawn from the file as it is now; None otherwise."""
     match output_of(config).record_of(film.key):
-        case {"source": stamp, "rows": rows} if are_rows(rows) and len(rows) == config.pairs_per_image:
+        case {"source": stamps, "rows": rows} if are_rows(rows) and len(rows) == config.pairs_per_image:
             files = (config.out / row[role] for row in rows for role in PAIR_FILES)
-            return rows if stamp == stamp_of(film.record.image) and all(map(Path.is_file, files)) else None
+            same = stamps == stamps_of(film.record, config.images)
+            return rows if same and all(map(Path.is_file, files)) else None
     return None
 
 

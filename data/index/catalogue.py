@@ -26,6 +26,8 @@ class Source(NamedTuple):
     root: Path
     out: Path  # not part of the data, where it lies below the root
     workers: int
+    images: Path
+    """What paths of images are relative to: the root, but where annotations lie apart from them."""
 
 
 @dataclass(kw_only=True)
@@ -55,6 +57,8 @@ class Images:
     """Equal for patients who may be one person, so that splits keep them together; the patient by default."""
     labels: dict[str, pa.Array] = field(default_factory=dict)
     """Published labels by the names of their columns: 1, 0, -1 (uncertain) or null (unknown)."""
+    regions: dict[str, pa.Array] = field(default_factory=dict)
+    """Masks, boxes and lines by the names of their columns, as cells of `data.manifests.regions`, or null."""
 
     def __post_init__(self) -> None:
         defaults = {
@@ -86,12 +90,15 @@ class Images:
 
 @dataclass(kw_only=True)
 class GivenPairs:
-    """Pairs that a layout names itself, as rows of its images, with the targets' paths or null."""
+    """Pairs that a layout names itself, as rows of its images."""
 
     baseline: Integers
     followup: Integers
-    target: pa.Array
-    target_baseline: pa.Array
+    target: pa.Array | None = None
+    """Paths or null, as `target_baseline`; None for both where the data has no targets."""
+    target_baseline: pa.Array | None = None
+    columns: dict[str, pa.Array] = field(default_factory=dict)
+    """What else is said of the pairs."""
 
 
 @dataclass(kw_only=True)
@@ -127,11 +134,15 @@ class Catalogue:
             place[rows] = np.arange(len(rows))
             baseline, followup = place[self.pairs.baseline], place[self.pairs.followup]
             kept = np.flatnonzero((baseline >= 0) & (followup >= 0))
+            indices = pa.array(kept)
+            targets = (self.pairs.target, self.pairs.target_baseline)
+            target, target_baseline = (None if paths is None else paths.take(indices) for paths in targets)
             self.pairs = GivenPairs(
                 baseline=baseline[kept],
                 followup=followup[kept],
-                target=self.pairs.target.take(pa.array(kept)),
-                target_baseline=self.pairs.target_baseline.take(pa.array(kept)),
+                target=target,
+                target_baseline=target_baseline,
+                columns={name: cells.take(indices) for name, cells in self.pairs.columns.items()},
             )
         self.images = self.images.take(rows)
 

@@ -15,7 +15,7 @@ from data.synthesize.options import SynthesizeConfig
 
 MANIFEST = "manifest.csv"
 PRIVATE = "volumes.private.csv"
-_VERSION = 2
+_VERSION = 3
 """Raise it whenever the same settings give other pixels."""
 _PSEUDONYM = re.compile("ct[0-9]{4,}")
 _PRIVATE_HEAD = ("volume", "path", "reason")
@@ -94,5 +94,7 @@ def write_patient(config: SynthesizeConfig, volume: str, patient: int, digest: s
             files = flat_files(pair) if config.format == "png" else nested_files(name, f"{number:03d}")
             planes = {role: getattr(pairs, role)[number] for role in PAIR_FILES}
             write_pair(folder, files, planes, config.change)
-            rows.append({"id": pair, "patient_id": name, **files, "findings": "+".join(findings)})
+            known = {"findings": "+".join(findings), **pairs.columns[number]}
+            group = f"{name}_{known['group']}"
+            rows.append({"id": pair, "patient_id": name, **files, **known, "group": group})
         record |= asdict(Record(volume=volume, patient=patient, digest=digest, rows=rows))

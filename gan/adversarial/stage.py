@@ -1,8 +1,10 @@
 """The adversarial stage: put together, run, and judged."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from gan.run.handover import (
     save_network,
     transfer_encoder,
 )
+from gan.run.judge import of_sources
 from gan.run.loaders import Loaders, choose_cases, open_loaders
 from gan.run.loop import train
 from gan.run.optim import channels_last, learning_rate, set_learning_rate
@@ -67,25 +70,32 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     # Of the saved generator, on patients never trained on.
     run.accelerator.wait_for_everyone()
     generator = load_network(run.directory.generator)[0].to(run.accelerator.device)
-    validated = stage.judge(generator, loaders.val, beside=True)
+    validated = stage.judge(generator, chain.from_iterable(loaders.val.values()), beside=True)
     thresholds = validated.best_thresholds() if validated.changed else {}
-    tested = stage.judge(generator, run.log.watch(loaders.test), beside=True, thresholds=thresholds)
-    run.write_test(final_line(tested, MODEL, list(BASELINES)), loaders)
+    tested = {
+        name: stage.judge(generator, run.log.watch(batches), beside=True, thresholds=thresholds)
+        for name, batches in loaders.test.items()
+    }
+    lines = {name: final_line(evaluation, MODEL, list(BASELINES)) for name, evaluation in tested.items()}
+    run.write_test(of_sources(lines), loaders)
     if run.accelerator.is_main_process:
         draw_curves(run.directory.curves, run.directory.metrics)
-        conclude(run, tested)
+        for name, evaluation in tested.items():
+            conclude(run, name if len(tested) > 1 else "", evaluation)
+        run.log.say(f"generator: {run.directory.generator}")
     run.accelerator.end_training()
     return run
 
 
-def conclude(run: Run, tested: Evaluation) -> None:
-    """Write and show what the run comes to on patients never trained on."""
+def conclude(run: Run, source: str, tested: Evaluation) -> None:
+    """Write and show what the run comes to on patients never trained on, of one source of many."""
     summary = summarise(tested, models=[MODEL], by=["finding"], replicates=REPLICATES)
-    write_summary(run.directory.evaluation / "summary.json", summary)
-    write_cases(run.directory.evaluation / "cases.csv", tested)
-    run.log.say(f"\n{summary['pairs']} pairs of {summary['patients']} held-out patients")
+    folder = run.directory.evaluation / re.sub(r"[^\w.-]+", "_", source)
+    write_summary(folder / "summary.json", summary)
+    write_cases(folder / "cases.csv", tested)
+    of = f" of {source}" if source else ""
+    run.log.say(f"\n{summary['pairs']} pairs of {summary['patients']} held-out patients{of}")
     run.log.say(table(summary, {MODEL: "change model", **BASELINES}))
-    run.log.say(f"generator: {run.directory.generator}")
 
 
 def build_state(

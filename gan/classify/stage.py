@@ -23,6 +23,7 @@ from gan.run.handover import (
     save_network,
     transfer_encoder,
 )
+from gan.run.judge import judge_sources, say_sources
 from gan.run.learner import Learner
 from gan.run.loaders import Loaders, choose_cases, open_loaders
 from gan.run.loop import train
@@ -62,11 +63,15 @@ def classify(config: ClassifyConfig, pretrained: RunDir | None) -> Run:
     # Of the saved classifier, on patients never trained on.
     run.accelerator.wait_for_everyone()
     classifier = load_network(run.directory.classifier)[0].to(run.accelerator.device)
-    report = stage.report(classifier, run.log.watch(loaders.test))
+    report = judge_sources(lambda batches: stage.report(classifier, batches), loaders.test, run.log)
     run.write_test(report, loaders)
     if run.accelerator.is_main_process:
         draw_curves(run.directory.curves, run.directory.metrics)
-        run.log.say(f"\n{report['images']} images of held-out patients\n{label_table(report)}")
+        say_sources(
+            run.log,
+            report,
+            lambda found: f"{found['images']} images of held-out patients\n{label_table(found)}",
+        )
         run.log.say(f"classifier: {run.directory.classifier}")
     run.accelerator.end_training()
     return run

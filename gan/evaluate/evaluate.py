@@ -21,8 +21,9 @@ from gan.evaluate.pictures import draw_pictures
 from gan.measures.baselines import BASELINES, baseline_maps
 from gan.measures.evaluation import Evaluation, Tally, edge
 from gan.measures.groups import columns_of
+from gan.measures.localisation import Localisation
 from gan.measures.pairs import CHANGED
-from gan.measures.report import summarise, table, write_cases, write_summary
+from gan.measures.report import summarise, summarise_places, table, write_cases, write_places, write_summary
 from gan.measures.scores import bin_from
 from gan.run.directory import RunDir
 from gan.run.handover import seen_by
@@ -57,11 +58,18 @@ class Judge:
         maps = {name: model(batch.baseline, batch.followup) for name, model in self.models.items()}
         return maps | baseline_maps(batch.baseline, batch.followup, signed=self.signed)
 
-    def judge(self, split: Any, thresholds: Mapping[str, int] | None = None) -> tuple[Evaluation, list[str]]:
+    def judge(
+        self,
+        split: Any,
+        thresholds: Mapping[str, int] | None = None,
+        places: Mapping[str, Localisation] | None = None,
+    ) -> tuple[Evaluation, list[str]]:
         """What all make of the pairs of a split, in one pass over it, and what of it could not be read.
 
-        Numbers of a pair that are no sums over its pixels, such as those of its boxes, join those of
-        consistency.
+        Args:
+            split: the pairs.
+            thresholds: the bin from which a pixel is marked, of each method.
+            places: take in what each method makes of boxes and labels.
         """
         tally, skipped = Tally(self.signed, thresholds), list[str]()
         for batch in self.batches(split):
@@ -71,6 +79,8 @@ class Judge:
                 for name, model in self.models.items():
                     further[name] = model.consistency(batch, maps[name], thresholds[name])
             tally.add(maps, batch, further)
+            for name, scores in (places or {}).items():
+                scores.add(maps[name], batch)
             skipped += batch.skipped
         try:
             return tally.judge(), skipped
@@ -99,14 +109,19 @@ def evaluate(config: EvaluateConfig, folders: Mapping[str, Path], out: Path) -> 
     _warn_of_seen(config, splits)
     pairs: Any = ConcatDataset(cast(Any, [splits[name] for name in wanted(config) if name in splits]))
     thresholds = choose_thresholds(judge, config, splits)
-    evaluation, skipped = judge.judge(pairs, thresholds)
+    places = {name: Localisation(signed=judge.signed) for name in (*models, *BASELINES)}
+    evaluation, skipped = judge.judge(pairs, thresholds, places)
     by = _known_columns(config.by, evaluation)
     summary = summarise(evaluation, models=list(models), by=by, replicates=config.replicates)
     summary |= {"runs": list(models), "split": config.split, "skipped": skipped}
+    if has_places := any(scores.pairs for scores in places.values()):
+        summary["places"] = summarise_places(places, replicates=config.replicates)
     titles = {**{run: run for run in models}, **BASELINES}
     with whole_folder(out) as part:
         write_summary(part / "summary.json", summary)
         write_cases(part / "cases.csv", evaluation)
+        if has_places:
+            write_places(part / "boxes.csv", places)
         draw_pictures(part, summary, titles, evaluation, pairs, judge.models, config.cases)
     print(f"{summary['pairs']} pairs of {summary['patients']} patients, split {config.split}")
     print(table(summary, titles))

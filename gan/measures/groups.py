@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from data.manifests.regions import is_place
 from gan.measures.scores import Values
 
 _FEW = 6
@@ -58,7 +59,7 @@ def groups_of(column: str, pairs: Sequence[Described], shares: Values) -> list[G
 
 def columns_of(pairs: Sequence[Described]) -> list[str]:
     """What pairs can be grouped by."""
-    found = dict.fromkeys(name for pair in pairs for name in pair.columns)
+    found = dict.fromkeys(name for pair in pairs for name in pair.columns if not is_place(name))
     return ["finding", "size", *(name for name in found if name not in ("finding", "findings", "size"))]
 
 

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from data.base.atomic import write_rows, write_text
+from data.manifests.regions import is_place
 from gan.measures.evaluation import Estimate, Evaluation, edge
 from gan.measures.lesions import LEVELS, RATES
+from gan.measures.localisation import SCORES, Localisation, by_change, by_label
 from gan.measures.table import BROKEN_DOWN, NUMBERS, difference_table, group_table, main_table
 
 LOGGED = ("auroc", "average_precision", "mae", "psnr", "ssim")
@@ -90,6 +92,17 @@ def summarise(
     }
 
 
+def summarise_places(methods: Mapping[str, Localisation], *, replicates: int) -> dict[str, Any]:
+    """What boxes and labels of real pairs come to, ready for JSON, by how and by what changed."""
+    groups = {
+        column: by_change(methods, column, replicates=replicates) for column in ("progression", "finding")
+    }
+    groups["label"] = by_label(methods, replicates=replicates)
+    return {
+        column: {name: _group(of) for name, of in found.items()} for column, found in groups.items() if found
+    }
+
+
 def notes(evaluation: Evaluation, estimate: Estimate) -> list[str]:
     """What is missing, and why."""
     found = []
@@ -120,6 +133,10 @@ def table(summary: Mapping[str, Any], titles: Mapping[str, str]) -> str:
         for column, groups in summary["by"].items()
         if groups
     ]
+    parts += [
+        group_table(column, groups, titles, [*NUMBERS["boxes"], *NUMBERS["labels"]]).lstrip("\n")
+        for column, groups in summary.get("places", {}).items()
+    ]
     return "\n\n".join([*parts, *summary["notes"]])
 
 
@@ -128,10 +145,23 @@ def write_summary(path: Path, summary: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(summary, indent=1, allow_nan=False) + "\n")
 
 
+def write_places(path: Path, methods: Mapping[str, Localisation]) -> None:
+    """Write boxes.csv: a line a change that has boxes, with the scores of every method."""
+    names = [f"{method}:{name}" for method in methods for name in SCORES]
+    lines = [["id", "patient_id", "finding", "progression", *names]]
+    for cases in zip(*(scores.cases for scores in methods.values()), strict=True):
+        first, values = cases[0], [case.scores[name] for case in cases for name in SCORES]
+        known = [first.id, first.patient_id, first.finding, first.progression]
+        lines.append([*known, *("" if value is None else f"{value:.6g}" for value in values)])
+    write_rows(path, lines)
+
+
 def write_cases(path: Path, evaluation: Evaluation) -> None:
     """Write cases.csv: a line a pair, with what the data says of it and the numbers of every method."""
     columns = list(dict.fromkeys(name for pair in evaluation.pairs for name in pair.columns))
-    columns = [name for name in columns if name not in ("id", "patient_id", "findings")]
+    columns = [
+        name for name in columns if name not in ("id", "patient_id", "findings") and not is_place(name)
+    ]
     numbers = {
         f"{method}:{name}": values
         for method, of in evaluation.cases().items()
@@ -150,10 +180,11 @@ def _groups(evaluation: Evaluation, column: str, replicates: int) -> dict[str, A
         group.name: evaluation.estimate(group.pairs, replicates=replicates)
         for group in evaluation.groups(column)
     }
-    return {
-        name: {"pairs": of.pairs, "patients": of.patients, "methods": _methods(of)}
-        for name, of in estimates.items()
-    }
+    return {name: _group(of) for name, of in estimates.items()}
+
+
+def _group(estimate: Estimate) -> dict[str, Any]:
+    return {"pairs": estimate.pairs, "patients": estimate.patients, "methods": _methods(estimate)}
 
 
 def _methods(estimate: Estimate, *, curves: bool = False) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def average_precision(counts: NDArray[np.generic]) -> Values:
     total = positive.sum(-1)
     hits = _from_above(positive) - positive
     marked = _from_above(negative) - negative + hits
-    some = positive.reshape(-1, positive.shape[-1]).any(0)
+    some = np.asarray(positive.reshape(-1, positive.shape[-1]).any(0))
     ends = [position for position in (0, positive.shape[-1] - 1) if some[position]]
     reached = (hits + positive)[..., ends] / np.maximum((marked + negative + positive)[..., ends], 1)
     tied = (positive[..., ends] * reached).sum(-1)

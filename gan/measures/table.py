@@ -50,6 +50,17 @@ NUMBERS: Mapping[str, Mapping[str, Number]] = {
         "marks": Number("marks a pair", 2, False),
         "largest": Number("largest value", 3, False),
     },
+    "boxes": {
+        "pointing_game": Number("pointing game"),
+        "energy_in_box": Number("energy in box"),
+        "contrast_to_noise": Number("contrast to noise"),
+        "box_iou": Number("IoU at equal area"),
+        "box_auroc": Number("pixel AUROC in boxes"),
+    },
+    "labels": {
+        "label_auroc": Number("changed or stable, by mass in lungs: AUROC"),
+        "direction_auroc": Number("rising or falling, by sign in lungs: AUROC"),
+    },
     "consistency": {
         "reversed_agreement": Number("other way round: Dice of marks"),
         "exposed_agreement": Number("exposed anew: Dice of marks"),

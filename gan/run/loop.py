@@ -15,6 +15,7 @@ from tqdm import tqdm
 from data.base.errors import Interrupted, UserError
 from data.base.seeds import fold_seed
 from gan.run.finite import FiniteWatch
+from gan.run.judge import SOURCES, judge_sources, line_of
 from gan.run.loaders import Loaders
 from gan.run.progress import Terms
 from gan.run.run import Run
@@ -152,14 +153,13 @@ class DataWatch:
 def end_epoch(run: Run, stage: Stage, loaders: Loaders, epoch: int) -> None:
     """Numbers, sample grid, checkpoint; keep the model if it is the best so far."""
     log, progress = run.log, run.progress
-    numbers = stage.evaluate(log.watch(loaders.val))
+    numbers = judge_sources(stage.evaluate, loaders.val, log)
     log.report_skipped()
     require_finite(numbers, progress.step)
     log.write(numbers, step=progress.step, epoch=epoch, split="val")
-    log.say(
-        f"epoch {epoch}: "
-        + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, float))
-    )
+    log.say(f"epoch {epoch}: {line_of(numbers)}")
+    for source, of_source in numbers.get(SOURCES, {}).items():
+        log.say(f"    {source}: {line_of(of_source)}")
     if run.accelerator.is_main_process:
         grid = run.directory.sample(epoch)
         stage.draw(grid)

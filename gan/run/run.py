@@ -15,6 +15,7 @@ from torch import nn
 
 from data.base.atomic import write_rows, write_text
 from data.base.errors import UserError
+from data.sources import MixedSplit
 from gan.run.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
 from gan.run.commandline import to_yaml
 from gan.run.directory import RunDir, choose_run_dir, create_run_dir
@@ -148,6 +149,8 @@ class Run:
             for name, split in loaders.splits.items()
         )
         self.log.say(f"patients: {counts}")
+        if isinstance(train := loaders.splits["train"], MixedSplit):
+            self.log.say(train.describe())
         self.log.say(news)
 
 

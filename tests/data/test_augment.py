@@ -119,6 +119,17 @@ def test_rotation_and_scale_are_about_the_centre():
     assert ((area > 0.7**2 - 0.02) & (area < 1.3**2 + 0.02)).all()
 
 
+def test_mirrored_pairs_are_mirrored_whole():
+    batch = _pairs(40)
+    moved = augment_pairs(batch, replace(STILL, mirror=0.5), **RUN)
+    turned = [index for index in range(40) if not torch.allclose(moved.target[index], batch.target[index])]
+    assert 10 < len(turned) < 30
+    for name in ("baseline", "followup", "target", "target_baseline"):
+        before, after = getattr(batch, name), getattr(moved, name)
+        torch.testing.assert_close(after[turned], before[turned].flip(-1), atol=1e-5, rtol=0)
+    assert moved.valid.all()
+
+
 def test_what_comes_from_outside_does_not_count_and_is_black():
     full = torch.ones(4, 1, 48, 48)
     batch = replace(_pairs(), followup=full, target=full)

@@ -274,6 +274,35 @@ def test_a_run_on_streamed_data_resumes_to_the_bit(workplace, tmp_path, prepared
     assert folder.metrics.read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
 
 
+@pytest.mark.parametrize("store", ["{}", "file://{}"])
+def test_a_run_on_a_mix_names_its_sources_and_resumes_to_the_bit(tmp_path, pairs_folder, prepared, store):
+    """Of files and of a store, which may be streamed; stopped in the middle of the second epoch."""
+    sources = [str(pairs_folder), f"prepared:{store.format(prepared)}"]
+    options = [
+        *(*ADVERSARIAL, "--epochs", "2", "--data.mix", f"{sources[0]}=1", f"{sources[1]}=3"),
+        *("--pretrained", "none", "--weights.perceptual", "0"),
+        *("--data.batch-size", "2", "--checkpoint-every", "8"),
+    ]
+    straight = call("gan.adversarial", *options, "--run-dir", "straight", cwd=tmp_path)
+    assert straight.returncode == 0, straight.stderr
+    numbers = lines(tmp_path / "straight" / "metrics.jsonl")
+    assert numbers[-1]["step"] == 12
+    for line in (line for line in numbers if line["split"] != "train"):
+        assert list(line["sources"]) == sources
+        reports = [line["sources"][name] for name in sources]
+        assert reports[0] == reports[1]  # of the same patients
+        assert line["average_precision"] == reports[0]["average_precision"]
+    assert all(f"\n{name}: {reports[0]['pairs']} pairs of held-out" in straight.stdout for name in sources)
+    assert f"{sources[1]} " in straight.stdout.partition("samples of an epoch: ")[2].splitlines()[0]
+
+    assert stopped_in_save(2, "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path) == 9
+    done = call("gan.adversarial", "--resume", "stopped", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = RunDir(tmp_path / "stopped")
+    assert folder.metrics.read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
+    assert_equal_tensors(load_file(folder.generator / "model.safetensors"), tmp_path / "straight")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")
 def test_two_processes_share_a_stream(tmp_path, prepared):
     done = run(

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from data.base.errors import DataError
 from data.batch import ImageSample, PairSample
 from data.config import Change, DataConfig
-from data.findings import FINDINGS, Finding
+from data.findings import FINDINGS
 from data.simulation.embedded.cache import StoredPairs, Time, cache_folder
 from data.simulation.embedded.render import render_splits
 from data.simulation.volumes.ct import find_ct
@@ -103,7 +103,7 @@ class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
             target=self._target(pairs.target(pair, "followup")),
             target_baseline=self._target(pairs.target(pair, "baseline")),
             findings=findings,
-            columns=_columns(*pairs.present[pair]),
+            columns=pairs.columns[pair] | {"group": f"{patient}/{pairs.columns[pair]['group']}"},
         )
 
     def _target(self, target: NDArray[np.float32]) -> Tensor:
@@ -132,16 +132,6 @@ class SyntheticImages(_SyntheticSplit, Dataset[ImageSample]):
             image=_tensor(pairs.film(pair, _TIMES[time])),
             labels=torch.tensor([float(name in shown) for name in self.labels]),
         )
-
-
-def _columns(before: Sequence[Finding], after: Sequence[Finding]) -> dict[str, str]:
-    """What is known of a pair beside its images, from the findings that either image shows."""
-    appeared, resolved = set(after) - set(before), set(before) - set(after)
-    direction = "both" if appeared and resolved else "appearing" if appeared else "resolving"
-    return {
-        "direction": direction if appeared or resolved else "unchanged",
-        "stable": "+".join(name for name in before if name in after) or "none",
-    }
 
 
 def _tensor(image: NDArray[np.float32]) -> Tensor:
