@@ -10,6 +10,7 @@ from data.base.errors import UserError
 from gan.evaluate.options import EvaluateConfig, free_folder, parse
 from gan.run.generator import generator_folder
 from tests.calling import call
+from tests.micro import MICRO_ADVERSARIAL
 
 WRITTEN = {"summary.json", "cases.csv", "froc.png", "reliability.png", "best.png", "worst.png"}
 FAST = ("--cpu", "--replicates", "30", "--cases", "1")
@@ -85,6 +86,17 @@ def test_two_runs_on_a_manifest_are_compared_and_broken_down(place, pairs_folder
     assert [row["site"] for row in cases_of(place / "results")] == list("abababab")
     assert "threshold: 0.05, for there is no validation pair" in done.stdout
     assert evaluate(place, "copy", "--data.path", path, "--out", "results").returncode == 2
+
+
+def test_a_plain_unet_is_trained_and_judged_like_any_generator_signed(tmp_path, pairs_folder):
+    options = ("--data.path", pairs_folder, "--data.change", "signed", "--max-steps", "1")
+    unet = ("--generator", "networks:EarlyFusionUNet", "--pretrained", "none", "--weights.perceptual", "0")
+    trained = call("gan.adversarial", *MICRO_ADVERSARIAL, *options, *unet, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    done = evaluate(tmp_path, "runs/adversarial/generator", "--data.path", pairs_folder)
+    assert done.returncode == 0, done.stderr
+    assert "AP, wrong sign is wrong" in done.stdout
+    assert (tmp_path / "runs" / "evaluate" / "reliability.png").is_file()
 
 
 def test_pairs_without_targets_are_looked_at_for_marks(place, pairs_folder):
