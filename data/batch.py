@@ -99,13 +99,18 @@ class _Batch:
 
 @dataclass(kw_only=True)
 class PairBatch(_Batch):
-    """`B` pairs: images `[B, 1, H, W]` float32; `target` in `[0, 1]` or, signed, in `[-1, 1]`."""
+    """`B` pairs: images `[B, 1, H, W]` float32; `target` in `[0, 1]` or, signed, in `[-1, 1]`.
+
+    `swappable` `[B]` bool are the pairs that have a `target_baseline`, which is zero for the others; where it
+    is None, all of them have one or none has.
+    """
 
     id: list[str]
     baseline: Tensor
     followup: Tensor
     target: Tensor | None = None
     target_baseline: Tensor | None = None
+    swappable: Tensor | None = None
     valid: Tensor | None = None
     findings: list[tuple[str, ...]]
     patient_id: list[str] = field(default_factory=list)
@@ -139,8 +144,17 @@ class ImageBatch(_Batch):
 
 
 def collate_pairs(samples: Sequence[PairSample]) -> PairBatch:
-    """Stack pairs; an optional map is in the batch only when every sample has it."""
-    return _collate(PairBatch, samples, like="followup")
+    """Stack pairs; targets are in the batch only when every sample has one, unlike those of the baseline."""
+    swappable = [sample.target_baseline is not None for sample in samples]
+    if len(set(swappable)) == 1:
+        return _collate(PairBatch, samples, like="followup")
+    whole = [
+        replace(sample, target_baseline=torch.zeros_like(sample.followup))
+        if sample.target_baseline is None
+        else sample
+        for sample in samples
+    ]
+    return replace(_collate(PairBatch, whole, like="followup"), swappable=torch.tensor(swappable))
 
 
 def collate_images(samples: Sequence[ImageSample]) -> ImageBatch:
@@ -154,7 +168,7 @@ Samples = Sequence[PairSample] | Sequence[ImageSample]
 
 def _collate(kind: type[_BatchT], samples: Samples, *, like: str) -> _BatchT:
     """The samples' fields as those of a batch; of a sample without a mask all pixels count."""
-    names = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    names = [item.name for item in fields(kind) if item.name != "swappable"]  # type: ignore[arg-type]
     columns: dict[str, Any] = {name: [getattr(sample, name) for sample in samples] for name in names}
     if any(mask is not None for mask in columns["valid"]):
         masks = zip(columns["valid"], columns[like], strict=True)

@@ -24,8 +24,8 @@ def augment_pairs(
 ) -> PairBatch:
     """Augment pairs: swap, structure that both images show, geometry, then each image's own film.
 
-    A swap exchanges the two images and the two targets, and turns the sign of a signed change; it needs
-    `target_baseline`. Followup, target and `valid` share one affine map; baseline and its target share that
+    A swap exchanges the two images and both targets of pairs that have `target_baseline`, and turns the sign
+    of a signed change. Followup, target and `valid` share one affine map; baseline and its target share that
     map followed by a small misalignment. Exposure, processing, noise and what lies on the film differ between
     the two images, which stay in `[0, 1]`; padding stays black. Where collimation hides either image nothing
     can be seen to change, and the target is 0.

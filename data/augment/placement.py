@@ -13,10 +13,12 @@ from data.config import AugmentConfig, Change
 
 
 def swap(batch: PairBatch, chosen: Tensor, change: Change) -> PairBatch:
-    """Exchange the two images and the two targets of the chosen pairs `[B, 1]`."""
+    """Exchange the two images and the two targets of the chosen pairs `[B, 1]` that have both."""
     if batch.target is None or batch.target_baseline is None:
         return batch
     chosen = chosen.view(-1, 1, 1, 1)
+    if batch.swappable is not None:
+        chosen = chosen & batch.swappable.view(-1, 1, 1, 1)
     sign = -1 if change == "signed" else 1
     return replace(
         batch,

@@ -1,6 +1,7 @@
 """What a folder of drawn pairs holds; a piece of it is the pairs of one radiograph."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -26,10 +27,10 @@ def output_of(config: DrawConfig) -> OutputFolder:
     return OutputFolder(path=config.out, state=".drawing", last=MANIFEST, files=files)
 
 
-def claim(config: DrawConfig) -> None:
-    """Take the folder of a run for its settings; the errors are those of `OutputFolder.claim`."""
+def claimed(config: DrawConfig) -> AbstractContextManager[None]:
+    """Have the folder of a run for its settings; the errors are those of `OutputFolder.claimed`."""
     settings = {name: value for name, value in asdict(config).items() if name not in _NOT_SETTINGS}
-    output_of(config).claim(settings | {"version": VERSION})
+    return output_of(config).claimed(settings | {"version": VERSION})
 
 
 def finished(film: Named, config: DrawConfig) -> Sequence[Row] | None:

@@ -13,7 +13,7 @@ from data.base.processes import in_processes
 from data.draw.masks import masks_of, stamps_of
 from data.draw.naming import Named, name_records
 from data.draw.options import DrawConfig
-from data.draw.output import MANIFEST, claim, finished, output_of, write_skipped
+from data.draw.output import MANIFEST, claimed, finished, output_of, write_skipped
 from data.draw.pairs import DrawnPair, draw_pair, draw_scenarios, find_chest
 from data.files.images import read_radiograph
 from data.manifests.folders import images_in_folder
@@ -43,7 +43,12 @@ def draw(config: DrawConfig, *, progress: bool = True) -> Outcome:
             lung fields or leaves no room for a finding.
     """
     films = _find(config)
-    claim(config)
+    with claimed(config):
+        return _complete(films, config, progress)
+
+
+def _complete(films: Sequence[Named], config: DrawConfig, progress: bool) -> Outcome:
+    """Draw what is missing and write down what is there."""
     skipped = _draw_missing(films, config, progress)
     write_skipped(config.out, skipped)
     drawn = [(film, rows) for film in films if (rows := finished(film, config))]

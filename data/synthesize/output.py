@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 from data.base.atomic import write_rows
@@ -39,10 +40,10 @@ def output_of(config: SynthesizeConfig) -> OutputFolder:
     return OutputFolder(path=config.out, state=".synthesis", last=MANIFEST, files=files)
 
 
-def claim(config: SynthesizeConfig) -> None:
-    """Take the folder of a run for its settings; the errors are those of `OutputFolder.claim`."""
+def claimed(config: SynthesizeConfig) -> AbstractContextManager[None]:
+    """Have the folder of a run for its settings; the errors are those of `OutputFolder.claimed`."""
     settings = {"version": _VERSION, **config.settings()}
-    output_of(config).claim(settings, overwrite=config.overwrite)
+    return output_of(config).claimed(settings, overwrite=config.overwrite)
 
 
 def finished(config: SynthesizeConfig) -> list[Record]:

@@ -1,6 +1,5 @@
 """The adversarial stage: put together, run, and judged."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -27,6 +26,7 @@ from gan.pictures.change import draw_change_grid
 from gan.pictures.curves import draw_curves
 from gan.run.directory import RunDir
 from gan.run.handover import (
+    ANY,
     Preprocessing,
     load_encoder,
     load_network,
@@ -57,8 +57,12 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
         Interrupted: a signal asked to stop; the run has saved itself.
     """
     config = replace(config, data=settled(config.data))
-    run = Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0)
-    encoder = None if pretrained is None else load_encoder(pretrained)
+    with Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0) as run:
+        return _train(run, config, pretrained)
+
+
+def _train(run: Run, config: AdversarialConfig, pretrained: RunDir | None) -> Run:
+    encoder = None if pretrained is None else load_encoder(pretrained, config.encoder)
     state = build_state(run.accelerator, config, encoder)
     loaders = open_loaders(run.accelerator, config, open_pairs, collate_pairs)
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
@@ -69,7 +73,7 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
 
     # Of the saved generator, on patients never trained on.
     run.accelerator.wait_for_everyone()
-    generator = load_network(run.directory.generator)[0].to(run.accelerator.device)
+    generator = load_network(run.directory.generator, trusted=ANY)[0].to(run.accelerator.device)
     validated = stage.judge(generator, chain.from_iterable(loaders.val.values()), beside=True)
     thresholds = validated.best_thresholds() if validated.changed else {}
     tested = {
@@ -80,17 +84,24 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
     run.write_test(of_sources(lines), loaders)
     if run.accelerator.is_main_process:
         draw_curves(run.directory.curves, run.directory.metrics)
-        for name, evaluation in tested.items():
-            conclude(run, name if len(tested) > 1 else "", evaluation)
+        for number, (name, evaluation) in enumerate(tested.items(), start=1):
+            conclude(run, f"{number}" if len(tested) > 1 else "", name, evaluation)
         run.log.say(f"generator: {run.directory.generator}")
     run.accelerator.end_training()
     return run
 
 
-def conclude(run: Run, source: str, tested: Evaluation) -> None:
-    """Write and show what the run comes to on patients never trained on, of one source of many."""
+def conclude(run: Run, place: str, source: str, tested: Evaluation) -> None:
+    """Write and show what the run comes to on patients never trained on.
+
+    Args:
+        run: the run.
+        place: where in its folder of evaluations; each source of a mix has one of its own.
+        source: name of that source; empty where there is only one.
+        tested: what was found.
+    """
     summary = summarise(tested, models=[MODEL], by=["finding"], replicates=REPLICATES)
-    folder = run.directory.evaluation / re.sub(r"[^\w.-]+", "_", source)
+    folder = run.directory.evaluation / place
     write_summary(folder / "summary.json", summary)
     write_cases(folder / "cases.csv", tested)
     of = f" of {source}" if source else ""

@@ -17,6 +17,7 @@ from gan.classify.options import ClassifyConfig
 from gan.pictures.curves import draw_curves
 from gan.run.directory import RunDir
 from gan.run.handover import (
+    ANY,
     Preprocessing,
     load_encoder,
     load_network,
@@ -46,12 +47,16 @@ def classify(config: ClassifyConfig, pretrained: RunDir | None) -> Run:
         Interrupted: a signal asked to stop; the run has saved itself.
     """
     config = replace(config, data=settled(config.data))
-    run = Run.start(config, "classify")
+    with Run.start(config, "classify") as run:
+        return _classify(run, config, pretrained)
+
+
+def _classify(run: Run, config: ClassifyConfig, pretrained: RunDir | None) -> Run:
     loaders = open_loaders(run.accelerator, config, open_images, collate_images)
     labels = loaders.splits["train"].labels
     if not labels:
         raise UserError("--data.labels names no label column of the manifest to learn; name at least one")
-    encoder = None if pretrained is None else load_encoder(pretrained)
+    encoder = None if pretrained is None else load_encoder(pretrained, config.encoder)
     model = build_model(config, labels, encoder)
     learner = Learner.prepare(run.accelerator, model, config.optim)
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
@@ -62,7 +67,7 @@ def classify(config: ClassifyConfig, pretrained: RunDir | None) -> Run:
 
     # Of the saved classifier, on patients never trained on.
     run.accelerator.wait_for_everyone()
-    classifier = load_network(run.directory.classifier)[0].to(run.accelerator.device)
+    classifier = load_network(run.directory.classifier, trusted=ANY)[0].to(run.accelerator.device)
     report = judge_sources(lambda batches: stage.report(classifier, batches), loaders.test, run.log)
     run.write_test(report, loaders)
     if run.accelerator.is_main_process:

@@ -30,6 +30,8 @@ class PredictConfig:
     The overlay is written beside it as NAME_overlay.png."""
     cpu: bool = False
     """Stay on the CPU even where there is a GPU."""
+    trust_remote_code: bool = False
+    """Import the generator's class where it is not one of ours: code of whoever made the run is executed."""
 
 
 def main() -> None:
@@ -50,7 +52,7 @@ def main() -> None:
     from gan.run.change_model import ChangeModel
 
     device = "cpu" if config.cpu or not torch.cuda.is_available() else "cuda"
-    model = ChangeModel.load(folder, device=device)
+    model = ChangeModel.load(folder, device=device, trust_remote_code=config.trust_remote_code)
     for path in predict_files(model, config.baseline, config.followup, config.output):
         print(path)
 

@@ -34,7 +34,11 @@ def pretrain(config: PretrainConfig) -> Run:
         Interrupted: a signal asked to stop; the run has saved itself.
     """
     config = replace(config, data=settled(config.data))
-    run = Run.start(config, "pretrain")
+    with Run.start(config, "pretrain") as run:
+        return _pretrain(run, config)
+
+
+def _pretrain(run: Run, config: PretrainConfig) -> Run:
     torch.manual_seed(fold_seed("initialisation", config.seed))
     method = METHODS[config.method]
     learner = Learner.prepare(run.accelerator, method.build_model(config), config.optim)
@@ -52,7 +56,7 @@ def pretrain(config: PretrainConfig) -> Run:
     numbers = judge_sources(stage.test, loaders.test, run.log)
     run.write_test(numbers, loaders)
     if run.accelerator.is_main_process:
-        encoder = load_encoder(run.directory)  # read back what the next stage will get
+        encoder = load_encoder(run.directory, config.encoder)  # read back what the next stage will get
         draw_curves(run.directory.curves, run.directory.metrics)
         say_sources(run.log, numbers, stage.final_words)
         run.log.say(f"encoder ({parameter_count(encoder)}): {run.directory.encoder}")

@@ -9,12 +9,13 @@ from typing import Any, Protocol, cast
 import torch
 from accelerate import Accelerator
 from accelerate.data_loader import prepare_data_loader
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from data.base.seeds import fold_seed
 from data.config import DataConfig
 from data.sources import MixedSplit, Split, StreamedSplit
 from gan.run.options import StageConfig
+from gan.run.signals import loader_processes
 
 Collate = Callable[[Any], Any]
 Open = Callable[[DataConfig], Mapping[str, Split[Any]]]
@@ -46,6 +47,32 @@ class EpochSampler(Sampler[int]):
         return self.size
 
 
+class NoneAlone(BatchSampler):
+    """Batches of which none holds a single sample: what would be left over alone joins the batch before it.
+
+    Statistics over a batch and contrasts within it have no meaning for one sample. Batches of one that were
+    asked for stay.
+    """
+
+    def __iter__(self) -> Iterator[list[int]]:
+        waiting: list[int] = []
+        for batch in super().__iter__():
+            if waiting and self._is_alone(batch):
+                batch = waiting + batch
+            elif waiting:
+                yield waiting
+            waiting = batch
+        if waiting:
+            yield waiting
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(cast(EpochSampler, self.sampler)), self.batch_size)
+        return whole + (rest > 0) - (whole > 0 and rest == 1 < self.batch_size)
+
+    def _is_alone(self, batch: list[int]) -> bool:
+        return len(batch) == 1 < self.batch_size
+
+
 class HasEpoch(Protocol):
     """What decides the order of the training data, by the epoch it is told."""
 
@@ -58,7 +85,8 @@ class Loaders:
 
     splits: Mapping[str, Split[Any]]
     train: DataLoader[Any]
-    """Shuffled; the last, smaller batch of an epoch is used too, except of streamed data."""
+    """Shuffled; the last, smaller batch of an epoch is used too, except of streamed data. A sample left over
+    alone joins the batch before."""
     val: Mapping[str, DataLoader[Any]]
     """Of each source by its name, which is empty where there is only one; see `gan.run.judge`."""
     test: Mapping[str, DataLoader[Any]]
@@ -85,7 +113,7 @@ def open_loaders(accelerator: Accelerator, config: StageConfig, source: Open, co
                     cast(Any, part),
                     batch_size=config.data.batch_size,
                     collate_fn=collate,
-                    num_workers=config.data.workers,
+                    **loader_processes(config.data.workers),
                 )
             )
             for name, part in parts_of(splits[split]).items()
@@ -115,7 +143,7 @@ def train_loader(
             batch_size=config.data.batch_size,
             collate_fn=collate,
             # Always one process, which reads ahead: in it `datasets` draws another order than outside of it.
-            num_workers=1,
+            **loader_processes(1),
             prefetch_factor=4,
             pin_memory=pin_memory,
             persistent_workers=True,
@@ -131,12 +159,13 @@ def train_loader(
         return loader, split
     order = split.order if isinstance(split, MixedSplit) else None
     sampler = EpochSampler(len(split), config.seed, order)
+    # Several processes: accelerate fills the last batches up, so that all of them have as many.
+    sampled = NoneAlone if accelerator.num_processes == 1 else BatchSampler
     loader = DataLoader(
         cast(Any, split),
-        batch_size=config.data.batch_size,
-        sampler=sampler,
+        batch_sampler=sampled(sampler, config.data.batch_size, drop_last=False),
         collate_fn=collate,
-        num_workers=config.data.workers,
+        **loader_processes(config.data.workers),
         pin_memory=pin_memory,
         persistent_workers=config.data.workers > 0,
     )
