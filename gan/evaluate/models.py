@@ -35,9 +35,9 @@ class Model:
     signed: bool
 
     @classmethod
-    def load(cls, name: str, folder: Path, device: torch.device) -> "Model":
-        """What adversarial training saved as `generator/`, called `name`."""
-        generator, fed = load_network(folder)
+    def load(cls, name: str, folder: Path, device: torch.device, *, trusted: str = "") -> "Model":
+        """What adversarial training saved as `generator/`, called `name`; see `load_network`."""
+        generator, fed = load_network(folder, trusted=trusted)
         return cls(name, generator.to(device), fed.image_size, fed.change == "signed")
 
     @torch.no_grad()

@@ -45,6 +45,8 @@ class EvaluateConfig:
     """Rows in the pictures of the best and of the worst cases."""
     out: Path | None = None
     """A new folder for what is written; the next free runs/evaluate, runs/evaluate-2, ... by default."""
+    trust_remote_code: bool = False
+    """Import a class of its own that a folder names; only for folders whose makers you trust."""
     cpu: bool = False
     """Stay on the CPU even where there is a GPU."""
 
