@@ -21,7 +21,7 @@ from gan.adversarial.options import AdversarialConfig
 from gan.adversarial.step import AdversarialState, adversarial_step, assemble, ema_update, set_trainable
 from gan.measures.baselines import BASELINES, baseline_maps
 from gan.measures.evaluation import REPLICATES, Evaluation, Tally
-from gan.measures.report import logged, summarise, table, test_line, write_cases, write_summary
+from gan.measures.report import final_line, logged, summarise, table, write_cases, write_summary
 from gan.pictures.change import draw_change_grid
 from gan.pictures.curves import draw_curves
 from gan.run.directory import RunDir
@@ -80,7 +80,7 @@ def _train(run: Run, config: AdversarialConfig, pretrained: RunDir | None) -> Ru
         name: stage.judge(generator, run.log.watch(batches), beside=True, thresholds=thresholds)
         for name, batches in loaders.test.items()
     }
-    lines = {name: test_line(evaluation, MODEL, list(BASELINES)) for name, evaluation in tested.items()}
+    lines = {name: final_line(evaluation, MODEL, list(BASELINES)) for name, evaluation in tested.items()}
     run.write_test(of_sources(lines), loaders)
     if run.accelerator.is_main_process:
         draw_curves(run.directory.curves, run.directory.metrics)

@@ -26,7 +26,7 @@ from gan.measures.pairs import CHANGED
 from gan.measures.report import summarise, summarise_places, table, write_cases, write_places, write_summary
 from gan.measures.scores import bin_from
 from gan.run.directory import RunDir
-from gan.run.handover import seen_by
+from gan.run.handover import ANY, seen_by
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ def evaluate(config: EvaluateConfig, folders: Mapping[str, Path], out: Path) -> 
     config = replace(config, data=settled(config.data))
     device = torch.device("cpu" if config.cpu or not torch.cuda.is_available() else "cuda")
     splits = open_splits(config)
-    models = {run: Model.load(folder, device) for run, folder in folders.items()}
+    trusted = ANY if config.trust_remote_code else ""
+    models = {run: Model.load(run, folder, device, trusted=trusted) for run, folder in folders.items()}
     judge = Judge(models, config.data, device)
     _warn_of_seen(config, splits)
     pairs: Any = ConcatDataset(cast(Any, [splits[name] for name in wanted(config) if name in splits]))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from data import PairBatch, augment_pairs
+from data.base.errors import UserError
 from data.config import AugmentConfig
 from gan.measures.scores import bin_of
 from gan.run.handover import load_network
@@ -28,21 +29,28 @@ def exposed_anew(batch: PairBatch) -> PairBatch:
 class Model:
     """A generator in eval mode, and the size of the images it was trained on."""
 
+    name: str
     generator: nn.Module
     image_size: int
     signed: bool
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device) -> "Model":
-        """What adversarial training saved as `generator/`."""
-        generator, fed = load_network(folder)
-        return cls(generator.to(device), fed.image_size, fed.change == "signed")
+    def load(cls, name: str, folder: Path, device: torch.device, *, trusted: str = "") -> "Model":
+        """What adversarial training saved as `generator/`, called `name`; see `load_network`."""
+        generator, fed = load_network(folder, trusted=trusted)
+        return cls(name, generator.to(device), fed.image_size, fed.change == "signed")
 
     @torch.no_grad()
     def __call__(self, baseline: Tensor, followup: Tensor) -> Tensor:
-        """The change map `[B, 1, H, W]` of images of that size, made at the size of the training."""
+        """The change map `[B, 1, H, W]` of images of that size, made at the size of the training.
+
+        Raises:
+            UserError: it is not finite.
+        """
         side = followup.shape[-1]
         change = self.generator(*(_resized(image, self.image_size) for image in (baseline, followup)))
+        if not change.isfinite().all():
+            raise UserError(f"{self.name} makes maps that are not finite; evaluate another checkpoint of it")
         return _resized(change.float(), side)
 
     def consistency(self, batch: PairBatch, change: Tensor, threshold: int) -> Mapping[str, list[float]]:

@@ -18,6 +18,7 @@ from gan.run.generator import generator_folder
 
 PROGRAM = "python -m gan.evaluate"
 _FED = ("image_size", "framing", "intensity", "change")
+_SOURCES = ("path", "prepared", "mix")
 # How a run trains on its data, which is nothing to its evaluation.
 _TRAINING = ("augment", "labels", "uncertain")
 
@@ -44,6 +45,8 @@ class EvaluateConfig:
     """Rows in the pictures of the best and of the worst cases."""
     out: Path | None = None
     """A new folder for what is written; the next free runs/evaluate, runs/evaluate-2, ... by default."""
+    trust_remote_code: bool = False
+    """Import a class of its own that a folder names; only for folders whose makers you trust."""
     cpu: bool = False
     """Stay on the CPU even where there is a GPU."""
 
@@ -127,7 +130,7 @@ def _data_of(given: EvaluateConfig, argv: Sequence[str]) -> DataConfig:
         settings.pop(name, None)
     embedded = next(item.name for item in fields(DataConfig) if item.type is EmbeddedConfig)
     renders = any(token.startswith(f"--data.{embedded}.") for token in argv)
-    if renders or given.data.path is not None or given.data.prepared is not None:
-        settings |= {"path": None, "prepared": None}
-    named = {name: value for name, value in settings.items() if value is not None}
+    if renders or any(getattr(given.data, name) for name in _SOURCES):
+        settings |= dict.fromkeys(_SOURCES)
+    named = {name: value for name, value in settings.items() if value not in (None, [])}
     return tyro_parse(DataConfig, yaml_to_flags(named, DataConfig, source), prog=PROGRAM)

@@ -1,6 +1,7 @@
 """Figures of an evaluation: FROC, reliability, a bar a finding, the best and the worst cases."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +140,7 @@ def rank_cases(evaluation: Evaluation, method: str, rows: int) -> dict[str, list
     precision = numbers["pair_average_precision"]
     changed = np.flatnonzero(~np.isnan(precision))
     order = changed[np.argsort(precision[changed], kind="stable")]
-    silent = (
-        np.flatnonzero(~np.isnan(numbers["silent_area"])) if evaluation.known else np.arange(len(precision))
-    )
+    silent = np.flatnonzero(~np.isnan(numbers["silent_area"]) | (evaluation.known == 0))
     loud = silent[np.argsort(-numbers["area"][silent], kind="stable")]
     ranked = {"best": order[::-1][:rows], "worst": order[:rows], "loudest": loud[:rows]}
     return {name: [int(place) for place in places] for name, places in ranked.items() if len(places)}
@@ -192,9 +191,7 @@ def _coloured(titles: Mapping[str, str]) -> list[tuple[str, tuple[str, str]]]:
     baselines = ["tab:gray", "silver"]
     models = [item for item in titles.items() if item[0] not in ("absdiff", "registered")]
     others = [item for item in titles.items() if item not in models]
-    return [(colours[i % 7], item) for i, item in enumerate(models)] + list(
-        zip(baselines, others, strict=True)
-    )
+    return [*zip(cycle(colours), models, strict=False), *zip(baselines, others, strict=False)]
 
 
 def _row(numbers: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -68,7 +68,7 @@ class Tally:
         valid = torch.ones_like(target) if batch.valid is None else batch.valid
         counts = valid.flatten(1).any(1)
         kept = counts.nonzero()[:, 0].tolist()
-        for name, prediction in maps.items():
+        for name, prediction in maps.items() if kept else ():
             sums = measure(
                 prediction[counts].float(),
                 target[counts].float(),

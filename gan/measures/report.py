@@ -38,7 +38,7 @@ def logged(evaluation: Evaluation, method: str) -> dict[str, float | None]:
     return {name: estimate.described(method, name)["value"] for name in LOGGED}
 
 
-def test_line(evaluation: Evaluation, method: str, others: Sequence[str]) -> dict[str, Any]:
+def final_line(evaluation: Evaluation, method: str, others: Sequence[str]) -> dict[str, Any]:
     """The last line of a run's log: its numbers, those of other methods, and both by finding."""
 
     def of(estimate: Estimate) -> dict[str, Any]:

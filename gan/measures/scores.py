@@ -8,6 +8,7 @@ ranked among others. Bins are equally wide in the logit of the score, which spre
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import digamma
 from torch import Tensor
 
 BINS = 4096
@@ -62,19 +63,23 @@ def average_precision(counts: NDArray[np.generic]) -> Values:
     """Sum of precisions, each times the rise in recall `[...]`; NaN where nothing is positive.
 
     Within a bin all orders of its pixels are taken as equally likely: among p positive and n negative pixels
-    below H hits of M pixels, positive pixel j has about the precision (H + j) / (M + j (1 + n / (p + 1))),
-    whose sum over j is an integral from 1/2 to p + 1/2. Scores of 0, and those of 1, share one precision.
+    below H hits of M pixels, positive pixel j has about the precision (H + j) / (M + j c), with
+    c = 1 + n / (p + 1); of one class alone it has exactly that. Their sum is one of 1 / (M / c + j), a
+    difference of digamma functions. Scores of 0, and those of 1, are equal, and share one precision.
     """
     negative, positive = _classes(counts)
+    total = positive.sum(-1)
     hits = _from_above(positive) - positive
     marked = _from_above(negative) - negative + hits
-    step = 1 + negative / (positive + 1)
-    growth = np.log((marked + step * (positive + 0.5)) / (marked + step / 2))
-    gained = (positive + (hits - marked / step) * growth) / step
-    ends = [0, -1]
+    some = np.asarray(positive.reshape(-1, positive.shape[-1]).any(0))
+    ends = [position for position in (0, positive.shape[-1] - 1) if some[position]]
     reached = (hits + positive)[..., ends] / np.maximum((marked + negative + positive)[..., ends], 1)
-    gained[..., ends] = positive[..., ends] * reached
-    return _ratio(gained.sum(-1), positive.sum(-1))
+    tied = (positive[..., ends] * reached).sum(-1)
+    some[[0, -1]] = False
+    hits, marked, negative, positive = (part[..., some] for part in (hits, marked, negative, positive))
+    step = 1 + negative / (positive + 1)
+    growth = digamma(marked / step + positive + 1) - digamma(marked / step + 1)
+    return _ratio(tied + ((positive + (hits - marked / step) * growth) / step).sum(-1), total)
 
 
 def overlaps(counts: NDArray[np.generic]) -> tuple[Values, Values]:

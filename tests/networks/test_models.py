@@ -52,6 +52,8 @@ CASES = {
         lambda c: networks.LongitudinalMIMModelBig(config=c, change="signed"), images(2), same_size
     ),
     "longitudinal": Case(lambda c: networks.LongitudinalMIMModel(config=c), images(2), same_size),
+    "unet": Case(lambda c: networks.EarlyFusionUNet(config=c), images(2), same_size),
+    "unet-signed": Case(lambda c: networks.EarlyFusionUNet(config=c, change="signed"), images(2), same_size),
     "masked": Case(
         lambda c: networks.MaskedReconstructionModel(config=c, patch_size=8), image_and_mask, same_size
     ),
