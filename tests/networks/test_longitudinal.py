@@ -111,16 +111,17 @@ def test_bad_images_are_named(kind) -> None:
         kind(config=TINY, change="both")
 
 
-@both
-def test_what_two_equal_images_show_does_not_matter_to_a_comparison_by_difference(kind) -> None:
+def test_what_two_equal_images_show_does_not_matter_to_a_comparison_by_difference() -> None:
     """One image against itself gives the same map whatever it shows; both images' features do not."""
     first, second = pair()[0]
     for comparison, same in (("difference", True), ("concatenation", False)):
-        model = kind(config=replace(TINY, comparison=comparison)).eval()
-        model.head.pointwise.weight.data.mul_(1e3)  # it starts near the empty map
+        model = LongitudinalMIMModelBig(config=replace(TINY, comparison=comparison)).eval()
+        for parameter in model.parameters():
+            if parameter.ndim == 1:  # with biases of 0, as at the start, norms would magnify rounding
+                torch.nn.init.normal_(parameter, 0.5, 0.5)
         with torch.no_grad():
             maps = [model(image[None], image[None]) for image in (first, second)]
-        assert torch.allclose(*maps, atol=1e-6) is same
+        assert torch.allclose(*maps, atol=1e-4) is same
 
 
 def test_a_model_saved_before_there_was_a_choice_compares_both_images(tmp_path) -> None:
