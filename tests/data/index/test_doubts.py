@@ -196,7 +196,7 @@ def test_burned_in_text_stays_out_of_both_manifests(run, tmp_path):
 def test_nothing_but_burned_in_text_is_an_error_that_says_what_takes_it(run, tmp_path):
     write_dicom(tmp_path / "data/a.dcm", BurnedInAnnotation="YES")
     with pytest.raises(
-        DataError, match="all 1 images say that text is burned into them.* --include burned-in"
+        DataError, match=r"all 1 images say that text is burned into them.* --include burned-in"
     ):
         run()
 
