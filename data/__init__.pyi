@@ -27,6 +27,7 @@ from .manifests.records import ImageRecord as ImageRecord
 from .manifests.records import PairRecord as PairRecord
 from .manifests.records import RecordTable as RecordTable
 from .sources import SOURCES as SOURCES
+from .sources import MixedSplit as MixedSplit
 from .sources import Source as Source
 from .sources import Split as Split
 from .sources import StreamedSplit as StreamedSplit

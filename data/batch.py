@@ -21,9 +21,10 @@ class PairSample:
 
     `target` is the change in the followup's geometry, `target_baseline` the same change in the
     baseline's geometry (what swapping the two images needs). `valid` marks the pixels that count, `geometry`
-    leads back to the followup's file. `columns` is what else the data says of the sample, by which numbers
-    can be broken down. `skipped` says of each unreadable sample that this one stands in for what is wrong
-    with it.
+    leads back to the followup's file, `geometry_baseline` to the baseline's. `columns` is what else the data
+    says of the sample, by which numbers can be broken down. `skipped` says of each unreadable sample that
+    this one stands in for what is wrong with it. `key` is what random changes to it follow from; where it is
+    empty, the id.
     """
 
     id: str
@@ -36,7 +37,9 @@ class PairSample:
     findings: tuple[str, ...] = ()
     columns: Mapping[str, str] = field(default_factory=dict)
     geometry: Geometry | None = None
+    geometry_baseline: Geometry | None = None
     skipped: tuple[str, ...] = ()
+    key: str = ""
 
     @classmethod
     def of_squares(cls, squares: Mapping[str, Square], **known: Any) -> "PairSample":
@@ -46,6 +49,7 @@ class PairSample:
         return cls(
             valid=valid if other is valid else other * valid,
             geometry=squares["followup"][2],
+            geometry_baseline=squares["baseline"][2],
             **images,
             **known,
         )
@@ -67,9 +71,16 @@ class ImageSample:
     columns: Mapping[str, str] = field(default_factory=dict)
     geometry: Geometry | None = None
     skipped: tuple[str, ...] = ()
+    key: str = ""
 
 
 class _Batch:
+    @property
+    def keys(self) -> list[str]:
+        """What random changes to each sample follow from, besides seed and epoch."""
+        ids, keys = self.id, self.key  # type: ignore[attr-defined]
+        return [key or name for key, name in zip(keys, ids, strict=True)] if keys else ids
+
     def to(self: _BatchT, device: torch.device | str, non_blocking: bool = False) -> _BatchT:
         """A copy with every tensor on `device`."""
         return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
@@ -88,19 +99,26 @@ class _Batch:
 
 @dataclass(kw_only=True)
 class PairBatch(_Batch):
-    """`B` pairs: images `[B, 1, H, W]` float32; `target` in `[0, 1]` or, signed, in `[-1, 1]`."""
+    """`B` pairs: images `[B, 1, H, W]` float32; `target` in `[0, 1]` or, signed, in `[-1, 1]`.
+
+    `swappable` `[B]` bool are the pairs that have a `target_baseline`, which is zero for the others; where it
+    is None, all of them have one or none has.
+    """
 
     id: list[str]
     baseline: Tensor
     followup: Tensor
     target: Tensor | None = None
     target_baseline: Tensor | None = None
+    swappable: Tensor | None = None
     valid: Tensor | None = None
     findings: list[tuple[str, ...]]
     patient_id: list[str] = field(default_factory=list)
     columns: list[Mapping[str, str]] = field(default_factory=list)
     geometry: list[Geometry | None] = field(default_factory=list)
+    geometry_baseline: list[Geometry | None] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    key: list[str] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -115,6 +133,7 @@ class ImageBatch(_Batch):
     columns: list[Mapping[str, str]] = field(default_factory=list)
     geometry: list[Geometry | None] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    key: list[str] = field(default_factory=list)
 
     @property
     def counted(self) -> Tensor:
@@ -125,8 +144,17 @@ class ImageBatch(_Batch):
 
 
 def collate_pairs(samples: Sequence[PairSample]) -> PairBatch:
-    """Stack pairs; an optional map is in the batch only when every sample has it."""
-    return _collate(PairBatch, samples, like="followup")
+    """Stack pairs; targets are in the batch only when every sample has one, unlike those of the baseline."""
+    swappable = [sample.target_baseline is not None for sample in samples]
+    if len(set(swappable)) == 1:
+        return _collate(PairBatch, samples, like="followup")
+    whole = [
+        replace(sample, target_baseline=torch.zeros_like(sample.followup))
+        if sample.target_baseline is None
+        else sample
+        for sample in samples
+    ]
+    return replace(_collate(PairBatch, whole, like="followup"), swappable=torch.tensor(swappable))
 
 
 def collate_images(samples: Sequence[ImageSample]) -> ImageBatch:
@@ -140,7 +168,7 @@ Samples = Sequence[PairSample] | Sequence[ImageSample]
 
 def _collate(kind: type[_BatchT], samples: Samples, *, like: str) -> _BatchT:
     """The samples' fields as those of a batch; of a sample without a mask all pixels count."""
-    names = [item.name for item in fields(kind)]  # type: ignore[arg-type]
+    names = [item.name for item in fields(kind) if item.name != "swappable"]  # type: ignore[arg-type]
     columns: dict[str, Any] = {name: [getattr(sample, name) for sample in samples] for name in names}
     if any(mask is not None for mask in columns["valid"]):
         masks = zip(columns["valid"], columns[like], strict=True)

@@ -1,12 +1,13 @@
 """Options of the data: where it comes from, how the default data set is made, how it is augmented."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import arg
 
-from data.base.checks import among, at_least, below, between, inside, require
+from data.base.checks import among, at_least, below, between, inside, require, weights_of
 from data.findings import FINDINGS, Finding
 
 Change = Literal["magnitude", "signed"]
@@ -15,6 +16,8 @@ Framing = Literal["pad", "crop", "stretch"]
 OnError = Literal["raise", "skip"]
 Uncertain = Literal["ignore", "positive", "negative"]
 SPLITS: tuple[str, ...] = ("train", "val", "test")
+
+NOTHING_LEFT = "leave at least one of the findings, which can change"
 
 # Options that several commands have, described once.
 ChangeOption = Annotated[
@@ -59,13 +62,28 @@ class ScenarioOptions:
     """Probability that a second finding changes in a pair in which one does."""
     stable: float = 0.25
     """Probability that a finding is present in both radiographs and so no part of the target."""
+    nuisances: tuple[Finding, ...] = ()
+    """Findings whose coming and going is no change but a nuisance, for instance device; they are no part of
+    any target."""
+    nuisance: float = 0.5
+    """Probability that one of the nuisances comes, goes or is moved, also where nothing else changes."""
+    views_per_change: int = 1
+    """Pairs that show one and the same change, in other poses and exposures; the column group names it."""
 
     def __post_init__(self) -> None:
-        between(self, 0, 1, "unchanged", "second", "stable")
+        between(self, 0, 1, "unchanged", "second", "stable", "nuisance")
+        at_least(self, 1, "views_per_change")
+        if self.nuisances:
+            among(self, FINDINGS, "nuisances")
+
+
+def changing(findings: Iterable[Finding], options: ScenarioOptions) -> tuple[Finding, ...]:
+    """Those of some findings that can change, which nuisances cannot."""
+    return tuple(name for name in findings if name not in options.nuisances)
 
 
 @dataclass(kw_only=True)
-class EmbeddedConfig:
+class EmbeddedConfig(ScenarioOptions):
     """The embedded data set: radiograph pairs projected from a chest CT with findings inserted."""
 
     volume: Literal["auto", "ct", "phantom"] = "auto"
@@ -81,10 +99,10 @@ class EmbeddedConfig:
     """Baseline and followup pairs drawn for each virtual patient."""
     findings: tuple[Finding, ...] = FINDINGS
     """Findings that can appear or resolve."""
-    unchanged: float = 0.1
-    """Share of pairs in which nothing changes but the pose and the exposure."""
     pose_degrees: float = 2.0
     """Largest rotation between baseline and followup about each axis, in degrees."""
+    pose_exponent: float = 1.0
+    """Bias towards small rotations and shifts, which are `u ** exponent` of the largest; 1 is none."""
     pose_mm: float = 6.0
     """Largest patient shift between baseline and followup along each axis, in mm."""
     seed: int = 1
@@ -92,9 +110,12 @@ class EmbeddedConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "train_patients", "val_patients", "test_patients", "pairs_per_patient")
+        super().__post_init__()
         among(self, FINDINGS, "findings")
-        at_least(self, 0, "unchanged", "pose_degrees", "pose_mm", "seed")
+        at_least(self, 0, "pose_degrees", "pose_mm", "seed")
+        at_least(self, 1, "pose_exponent")
         below(self, 1, "unchanged")
+        require(bool(changing(self.findings, self)), "nuisances", " ".join(self.nuisances), NOTHING_LEFT)
 
 
 @dataclass(kw_only=True)
@@ -109,6 +130,8 @@ class AugmentConfig:
     """Largest shift of the whole pair, as a share of the image size."""
     scale: float = 0.08
     """Largest relative change of size of the whole pair."""
+    mirror: float = 0.0
+    """Probability of exchanging left and right of the whole pair."""
     misalignment_rotation: float = 1.0
     """Largest extra rotation of the baseline against the followup, in degrees."""
     misalignment_translation: float = 0.01
@@ -149,7 +172,7 @@ class AugmentConfig:
         at_least(self, 0, *(name for name in vars(self) if name != "enabled"))
         below(self, 1, "scale", "misalignment_scale")
         below(self, 0.5, "window")
-        between(self, 0, 1, "equalise", "blur", "objects", "swap")
+        between(self, 0, 1, "mirror", "equalise", "blur", "objects", "swap")
 
 
 @dataclass(kw_only=True)
@@ -182,6 +205,11 @@ class DataConfig(SplitConfig):
     prepared: str | None = None
     """A folder that data.prepare wrote, or its address in object storage (s3://..., gs://..., hf://...), from
     where training data is streamed."""
+    mix: tuple[str, ...] = ()
+    """Several sources at once, each with its weight, SOURCE=WEIGHT: embedded=1 (the embedded data),
+    drawn/manifest.csv=2 (a path as for --data.path), prepared:FOLDER=1 (as for --data.prepared). Of the
+    training samples each source has the share that its weight is of all weights; validation and test go
+    source by source. All other options hold for all of them."""
     image_size: int = 64
     """Side of the square images the networks see, in pixels."""
     intensity: IntensityOption = "dicom"
@@ -210,4 +238,8 @@ class DataConfig(SplitConfig):
         at_least(self, 32, "image_size")
         at_least(self, 1, "batch_size")
         at_least(self, 0, "workers")
+        weights_of(self.mix, "mix")
+        for name in ("path", "prepared"):
+            alone = not self.mix or getattr(self, name) is None
+            require(alone, name, getattr(self, name), "be an entry of data.mix where there is one")
         require(len(set(self.labels)) == len(self.labels), "labels", " ".join(self.labels), "repeat no name")

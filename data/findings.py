@@ -57,6 +57,8 @@ DEVICES: Mapping[str, tuple[str, ...]] = {
 
 CHANGE_SCALE = 1.5
 """Change of a line integral that counts as 1 in a target; larger changes are clipped."""
+CHANGED = 0.05
+"""A pixel of a target counts as changed where its magnitude exceeds this."""
 MU_WATER = 0.0192
 """Linear attenuation of water at 70 keV, the effective energy of a chest film, in 1/mm."""
 MU_FLUID = 1.02 * MU_WATER

@@ -1,5 +1,6 @@
 """One geometry between files of any shape and the square images that networks see."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -89,3 +90,35 @@ def restore_from_square(square: Tensor, geometry: Geometry) -> Tensor:
     top, left, height, width = geometry.box(size)
     content = pad(square, (-left, left + width - size, -top, top + height - size))
     return resize(content, geometry.height, geometry.width)
+
+
+def boxes_in_square(
+    boxes: Iterable[tuple[float, float, float, float]], size: int, geometry: Geometry
+) -> Tensor:
+    """Where boxes of a radiograph lie in its square: the pixels whose centres are in one of them.
+
+    Args:
+        boxes: left, upper, right and lower edge, in fractions of the radiograph.
+        size: side of the square, in pixels.
+        geometry: of the radiograph.
+
+    Returns:
+        `[1, size, size]` bool. The pixel in the middle of a box is always in it, unless it was cropped away.
+    """
+    top, left, height, width = geometry.box(size)
+    inside, centres = torch.zeros(1, size, size, dtype=torch.bool), torch.arange(size) + 0.5
+    for x1, y1, x2, y2 in boxes:
+        columns = _between(left + x1 * width, left + x2 * width, centres)
+        rows = _between(top + y1 * height, top + y2 * height, centres)
+        inside |= rows[None, :, None] & columns[None, None]
+    return inside
+
+
+def _between(first: float, last: float, centres: Tensor) -> Tensor:
+    middle = centres.floor() == int((first + last) // 2)
+    return ((first <= centres) & (centres < last)) | middle
+
+
+def mask_in_square(mask: Tensor, size: int, geometry: Geometry) -> Tensor:
+    """`[1, size, size]` bool of a mask `[H, W]` of a whole radiograph, at any resolution."""
+    return fit_to_square(mask.float()[None], size, geometry)[0] > 0.5

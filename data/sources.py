@@ -1,11 +1,12 @@
 """Where samples come from: the contract of a split, and one table of the sources that yield them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from data.batch import ImageSample, PairSample
 from data.config import SPLITS, DataConfig
 from data.manifests.dataset import Files
+from data.mixed.source import Mixed
 from data.prepared.dataset import Prepared
 from data.simulation.embedded.dataset import Embedded
 
@@ -52,6 +53,20 @@ class StreamedSplit(Protocol):
         """The samples of an epoch for this process, the same number in each."""
 
 
+@runtime_checkable
+class MixedSplit(Protocol):
+    """What is to be known of a split of several sources beside what is known of any."""
+
+    parts: Mapping[str, Split[Any]]
+    """The split of each source by the source's name, to be judged one by one."""
+
+    def order(self, seed: int, epoch: int) -> Sequence[int]:
+        """Which samples an epoch sees, one after the other: as many as there are, some more than once."""
+
+    def describe(self) -> str:
+        """How much each source has, and how much of it an epoch sees."""
+
+
 class Source(Protocol):
     """A kind of data. It is opened once for all splits, and imports what it needs where it needs it.
 
@@ -68,24 +83,32 @@ class Source(Protocol):
     def is_meant(config: DataConfig) -> bool:
         """Whether the options mean this source and none before it in the table."""
 
-    def pairs(self, splits: Iterable[str], /) -> Mapping[str, Split[PairSample]]:
-        """Pairs with targets of some splits; what has to be made for them is made first."""
+    def pairs(
+        self, splits: Iterable[str], /, *, with_targets: bool = True
+    ) -> Mapping[str, Split[PairSample]]:
+        """Pairs of some splits; what has to be made for them is made first.
+
+        Unless `with_targets` is off, a pair without a target is refused.
+        """
 
     def images(self, splits: Iterable[str], /) -> Mapping[str, Split[ImageSample]]:
         """Single images of some splits, with the labels that are asked for."""
 
 
 SOURCES: tuple[type[Source], ...] = (Prepared, Files, Embedded)
-"""In the order in which they are asked whether they are meant."""
+"""In the order in which they are asked whether they are meant; a mix is of any of them."""
 
 
-def open_pairs(config: DataConfig, splits: Iterable[str] = SPLITS) -> dict[str, Split[PairSample]]:
+def open_pairs(
+    config: DataConfig, splits: Iterable[str] = SPLITS, *, with_targets: bool = True
+) -> dict[str, Split[PairSample]]:
     """The pairs of some splits by name, rendered where they are missing from the embedded data.
 
     Raises:
-        DataError: the data is missing or contradicts itself, or a pair has no target.
+        DataError: the data is missing or contradicts itself; a pair has no target, unless `with_targets` is
+            off.
     """
-    return dict(_source_of(config).pairs(_legal(splits)))
+    return dict(_source_of(config).pairs(_legal(splits), with_targets=with_targets))
 
 
 def open_images(config: DataConfig, splits: Iterable[str] = SPLITS) -> dict[str, Split[ImageSample]]:
@@ -107,6 +130,8 @@ def settled(config: DataConfig) -> DataConfig:
 
 
 def _source_of(config: DataConfig) -> Source:
+    if Mixed.is_meant(config):
+        return Mixed(config, _source_of)
     return next(source for source in SOURCES if source.is_meant(config))(config)
 
 

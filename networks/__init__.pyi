@@ -30,3 +30,4 @@ from .reconstruction import MaskedReconstructionModel as MaskedReconstructionMod
 from .transformer import BottleneckBlock as BottleneckBlock
 from .transformer import FeatureEmbeddings as FeatureEmbeddings
 from .transformer import TransformerBranch as TransformerBranch
+from .unet import EarlyFusionUNet as EarlyFusionUNet

@@ -26,6 +26,8 @@ Load it with `from_pretrained` of the class in `networks` that saved it.
 """
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _HUB_OPTIONS = {"revision", "cache_dir", "force_download", "local_files_only", "token"}
+_LARGEST = 2**16
+"""Of any size in `NetworkConfig`."""
 _CLASS = "class"  # a keyword of Python, so no argument has this name
 
 
@@ -119,7 +121,16 @@ def _rebuild(kind: type[nn.Module], arguments: dict[str, Any], *, trust: bool) -
             arguments[name] = _rebuild(_find_class(value.pop(_CLASS), trust=trust), value, trust=trust)
         elif isinstance(value, dict) and name == "config":
             arguments[name] = NetworkConfig(**value)
+            _require_sane(value)
     return kind(**arguments)
+
+
+def _require_sane(sizes: dict[str, Any]) -> None:
+    """Refuse sizes that no network has before memory is asked for them."""
+    for name, value in sizes.items():
+        numbers = value if isinstance(value, list) else [value]
+        if any(isinstance(number, int | float) and abs(number) > _LARGEST for number in numbers):
+            raise ValueError(f"{name} is {value}; no network is that large")
 
 
 def _find_class(name: str, *, trust: bool) -> type[nn.Module]:

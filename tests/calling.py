@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from data.base.signals import STOPPING
 from tests.micro import command_environment
 
 # What Python starts with, last first, and pytest replaces.
@@ -123,7 +124,7 @@ def _log_to(stream: TextIO) -> None:
 def _surroundings(cwd: Path) -> Iterator[None]:
     """Directory, environment, import path, signal handlers and warnings of a process that starts in `cwd`."""
     place, environment, path = Path.cwd(), dict(os.environ), list(sys.path)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
     os.chdir(cwd)
     os.environ.update(command_environment())
     sys.path.insert(0, str(cwd))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,8 @@ ADVERSARIAL = [*MICRO_ADVERSARIAL, "--epochs", "3"]
 
 def command_environment() -> dict[str, str]:
     """One thread a process: tests run beside each other, and two threads may add up in another order."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    fixed = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+    return {**os.environ, **fixed, "XDG_STATE_HOME": str(Path(tempfile.gettempdir()) / "radiograph-tests")}
 
 
 def write_pairs(

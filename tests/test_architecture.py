@@ -19,6 +19,7 @@ FLOORS = {
         {"augment", "files"},
         {"manifests"},
         {"prepared", "simulation"},
+        {"mixed"},
         {"sources"},
         {"index", "check", "prepare", "synthesize", "draw"},
     ),

@@ -1,7 +1,8 @@
 """Random changes to a batch, on its device.
 
-What happens to a sample follows from the seed, the epoch and the sample's id alone: not from the batch it is
-in, the number of devices, or what was drawn before it. Every image is interpolated once.
+What happens to a sample follows from the seed, the epoch and the sample's key alone (its id, where it has no
+other): not from the batch it is in, the number of devices, or what was drawn before it. Every image is
+interpolated once.
 """
 
 from dataclasses import replace
@@ -23,8 +24,8 @@ def augment_pairs(
 ) -> PairBatch:
     """Augment pairs: swap, structure that both images show, geometry, then each image's own film.
 
-    A swap exchanges the two images and the two targets, and turns the sign of a signed change; it needs
-    `target_baseline`. Followup, target and `valid` share one affine map; baseline and its target share that
+    A swap exchanges the two images and both targets of pairs that have `target_baseline`, and turns the sign
+    of a signed change. Followup, target and `valid` share one affine map; baseline and its target share that
     map followed by a small misalignment. Exposure, processing, noise and what lies on the film differ between
     the two images, which stay in `[0, 1]`; padding stays black. Where collimation hides either image nothing
     can be seen to change, and the target is 0.
@@ -42,7 +43,7 @@ def augment_pairs(
     """
     if not config.enabled:
         return batch
-    draws = Draws(batch.id, seed, epoch, batch.followup.device)
+    draws = Draws(batch.keys, seed, epoch, batch.followup.device)
     batch = swap(batch, draws["pair"]["swap"] < 2 * config.swap - 1, change)
     images = share_structure(torch.cat([batch.baseline, batch.followup]), draws["pair"], config)
     baseline, followup = images.chunk(2)
@@ -78,7 +79,7 @@ def augment_images(batch: ImageBatch, config: AugmentConfig, *, seed: int, epoch
     """Augment single images: geometry, then the film. See `augment_pairs` for arguments and result."""
     if not config.enabled:
         return batch
-    draws = Draws(batch.id, seed, epoch, batch.image.device)
+    draws = Draws(batch.keys, seed, epoch, batch.image.device)
     image, valid = batch.image, batch.valid
     maps = pixel_maps(image, draws["pair"], config)
     if maps is not None:

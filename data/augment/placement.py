@@ -13,10 +13,12 @@ from data.config import AugmentConfig, Change
 
 
 def swap(batch: PairBatch, chosen: Tensor, change: Change) -> PairBatch:
-    """Exchange the two images and the two targets of the chosen pairs `[B, 1]`."""
+    """Exchange the two images and the two targets of the chosen pairs `[B, 1]` that have both."""
     if batch.target is None or batch.target_baseline is None:
         return batch
     chosen = chosen.view(-1, 1, 1, 1)
+    if batch.swappable is not None:
+        chosen = chosen & batch.swappable.view(-1, 1, 1, 1)
     sign = -1 if change == "signed" else 1
     return replace(
         batch,
@@ -39,9 +41,9 @@ def pixel_maps(images: Tensor, numbers: Numbers, config: AugmentConfig) -> Pixel
     """How the two images of each pair are moved; None where nothing moves."""
     together = (config.rotation, config.translation, config.scale)
     apart = (config.misalignment_rotation, config.misalignment_translation, config.misalignment_scale)
-    if not any((*together, *apart, config.misalignment_elastic)):
+    if not any((*together, *apart, config.misalignment_elastic, config.mirror)):
         return None
-    followup = _affine(images, numbers, *together)
+    followup = _affine(images, numbers, *together) @ _mirror(images, numbers, config.mirror)
     baseline = _affine(images, numbers, *apart, kind="extra_") @ followup
     y, x = torch.meshgrid(
         *(torch.arange(length, dtype=torch.float32, device=images.device) for length in images.shape[-2:]),
@@ -82,6 +84,15 @@ def _affine(
     size = torch.tensor([images.shape[-1], images.shape[-2]], dtype=torch.float32, device=images.device)
     centre = ((size - 1) / 2).expand_as(shift)
     return get_affine_matrix2d(shift * size, centre, scale.expand_as(shift), angle)
+
+
+def _mirror(images: Tensor, numbers: Numbers, probability: float) -> Tensor:
+    """Pixel maps `[B, 3, 3]` that exchange left and right with some probability."""
+    chosen = (numbers["mirror"][:, 0] + 1) / 2 < probability
+    pixel_map = torch.eye(3, device=images.device).repeat(len(images), 1, 1)
+    pixel_map[:, 0, 0] = torch.where(chosen, -1.0, 1.0)
+    pixel_map[:, 0, 2] = chosen * (images.shape[-1] - 1.0)
+    return pixel_map
 
 
 def _elastic(images: Tensor, numbers: Tensor, largest: float) -> Tensor:

@@ -1,6 +1,7 @@
 """Files and folders that appear complete or not at all, whatever happens while they are written."""
 
 import csv
+import errno
 import os
 import re
 import shutil
@@ -12,6 +13,8 @@ from typing import TextIO
 from data.base.errors import DataError
 
 _PART = ".part-"
+_NOT_SYNCED = (errno.EINVAL, errno.ENOTSUP)
+"""What some network file systems say to a folder that is to be synced."""
 _BEFORE = ".before-"
 
 
@@ -31,7 +34,9 @@ def whole(path: Path) -> Iterator[Path]:
                 path.parent.mkdir(parents=True, exist_ok=True)
             _remove(part)  # a killed process may have had the same number
             yield part
+            _sync(part)
             part.replace(path)
+            _sync(path.parent)
     finally:
         with suppress(OSError):
             _remove(part)
@@ -97,6 +102,26 @@ def write_rows(path: Path, rows: Iterable[Sequence[str]], *, private: bool = Fal
     """
     with whole(path) as part, open_new(part, private=private) as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def give_usual_permissions(folder: Path) -> None:
+    """Have whoever may read a folder read its files, which some libraries keep to their owner."""
+    usual = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(usual)
+
+
+def move_files(files: Iterable[tuple[Path, Path]]) -> None:
+    """Move finished files to their places, in this order; they are on the disk before their names are."""
+    files = list(files)
+    for part, _ in files:
+        _sync(part)
+    for part, path in files:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(path)
+    for folder in {path.parent for _, path in files}:
+        _sync(folder)
 
 
 def open_new(path: Path, *, private: bool) -> TextIO:
@@ -169,5 +194,8 @@ def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NOT_SYNCED:
+            raise
     finally:
         os.close(descriptor)

@@ -53,5 +53,20 @@ def among(options: object, legal: Sequence[str], name: str) -> None:
         raise ValueError(f"{name} names {', '.join(sorted(unknown))}; the legal names are {', '.join(legal)}")
 
 
+def weights_of(entries: Sequence[str], name: str) -> dict[str, float]:
+    """The weights of `NAME=WEIGHT` entries by name; other forms, and weights not above 0, are refused."""
+    weights: dict[str, float] = {}
+    for entry in entries:
+        key, _, text = entry.rpartition("=")
+        try:
+            weight = float(text)
+        except ValueError:
+            weight = math.nan
+        require(bool(key) and 0 < weight < math.inf, name, entry, "be NAME=WEIGHT with a weight above 0")
+        require(key not in weights, name, " ".join(entries), f"name {key} once")
+        weights[key] = weight
+    return weights
+
+
 def _value(options: object, name: str) -> Any:
     return getattr(options, name.rpartition(".")[2])

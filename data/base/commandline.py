@@ -5,7 +5,6 @@ import errno
 import io
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
@@ -13,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import tyro
 
 from data.base.errors import DataError, Interrupted, UserError
+from data.base.signals import stoppable
 
 USER_EXIT_CODE = 2
 INTERRUPTED_EXIT_CODE = 130
@@ -34,13 +34,10 @@ def fail(message: str) -> NoReturn:
 
 
 def run_command(command: Callable[[], None]) -> None:
-    """Run an entry point; a `UserError` becomes one line and exit code 2, an interrupt exit code 130.
-
-    SIGTERM, by which schedulers and containers stop a program, is an interrupt as well.
-    """
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Run an entry point; a `UserError` becomes one line and exit code 2, an interrupt exit code 130."""
     try:
-        command()
+        with stoppable():
+            command()
     except UserError as error:
         fail(_without_traceback(str(error)))
     except Interrupted as news:
@@ -57,10 +54,6 @@ def run_command(command: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; what is saved is kept, and the same command goes on from there", file=sys.stderr)
         raise SystemExit(INTERRUPTED_EXIT_CODE) from None
-
-
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _without_traceback(message: str) -> str:

@@ -16,7 +16,7 @@ class DataError(UserError):
 
 
 class Interrupted(Exception):  # noqa: N818  (it is news, not an error)
-    """Work was asked to stop (SIGINT or SIGTERM) and has saved itself; the message says how to go on."""
+    """Work was asked to stop by a signal and has saved itself; the message says how to go on."""
 
 
 def first_line(error: BaseException) -> str:

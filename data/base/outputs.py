@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.base.atomic import named_if_it_fails, remove_parts, scratch_folder, write_text
+from data.base.atomic import move_files, named_if_it_fails, remove_parts, scratch_folder, write_text
 from data.base.errors import DataError
+from data.base.locks import try_lock
 
 _SETTINGS = "settings.json"
+_LOCK = ".lock"
 
 
 def entries_of(path: Path) -> list[Path]:
@@ -62,8 +64,9 @@ class OutputFolder:
     last: str
     files: tuple[str, ...]
 
-    def claim(self, settings: Mapping[str, Any], *, overwrite: bool | None = None) -> None:
-        """Make the folder, or take it up again with the settings it was made with.
+    @contextmanager
+    def claimed(self, settings: Mapping[str, Any], *, overwrite: bool | None = None) -> Iterator[None]:
+        """Make the folder, or take it up again with the settings it was made with, for as long as the block.
 
         What was begun with other settings makes room where no piece of it is finished.
 
@@ -72,16 +75,26 @@ class OutputFolder:
             overwrite: remove what was made with other settings; None where the command has no such option.
 
         Raises:
-            DataError: the folder is of something else or of other settings, or cannot be written.
+            DataError: the folder is of something else or of other settings, cannot be written, or another
+                process is at it.
         """
-        wanted = json.loads(json.dumps(settings))
+        state, entries = self.path / self.state, entries_of(self.path)
+        with named_if_it_fails(self.path):
+            if not (state / _SETTINGS).exists():
+                refuse_others(self.path, [entry for entry in entries if not _is_empty_folder(entry)])
+            state.mkdir(parents=True, exist_ok=True)
+            lock = try_lock(state / _LOCK)
+        if lock is None:
+            raise DataError(f"another process is writing to {self.path}; let it end, or name another folder")
+        with lock:
+            self._take_up(json.loads(json.dumps(settings)), overwrite)
+            yield
+
+    def _take_up(self, wanted: dict[str, Any], overwrite: bool | None) -> None:
         file = self.path / self.state / _SETTINGS
-        entries = entries_of(self.path)
         with named_if_it_fails(self.path):
             found = _read(file) or {}
-            if not file.exists():
-                refuse_others(self.path, [entry for entry in entries if not _is_empty_folder(entry)])
-            elif found != wanted:
+            if file.exists() and found != wanted:
                 if not overwrite and (self.records() or (self.path / self.last).is_file()):
                     names = sorted(key for key in wanted | found if wanted.get(key) != found.get(key))
                     raise DataError(
@@ -93,14 +106,16 @@ class OutputFolder:
             remove_parts(self.path)
             remove_parts(file.parent)
             if found != wanted:
-                file.parent.mkdir(parents=True, exist_ok=True)
                 write_text(file, json.dumps(wanted, indent=1) + "\n")
 
     def clear(self) -> None:
         """Remove every piece and whatever else the command wrote but the settings, and nothing of others."""
+        inside = self.path.resolve()
         with named_if_it_fails(self.path):
             for pattern in (self._record("*"), self.last, *self.files):
                 for file in list(self.path.glob(pattern)):
+                    if not file.parent.resolve().is_relative_to(inside):
+                        continue  # a link leads out of the folder
                     file.unlink()
                     with suppress(OSError):  # a folder that is not empty stays
                         for folder in file.relative_to(self.path).parents[:-1]:
@@ -138,10 +153,8 @@ class OutputFolder:
             record.write_text(json.dumps(content), encoding="utf-8")
             (self.path / self._record(name)).unlink(missing_ok=True)  # of an earlier piece of that name
             files = [file for file in folder.rglob("*") if file.is_file() and file != record]
-            for file in [*files, record]:
-                final = self.path / file.relative_to(folder)
-                final.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(final)
+            for group in (files, [record]):
+                move_files((file, self.path / file.relative_to(folder)) for file in group)
 
     def _record(self, name: str) -> str:
         return f"{self.state}/{name}.done.json"
@@ -149,7 +162,7 @@ class OutputFolder:
 
 def _is_empty_folder(path: Path) -> bool:
     """What a run leaves on a full disk."""
-    return path.is_dir() and not any(path.iterdir())
+    return path.is_dir() and all(entry.name == _LOCK for entry in path.iterdir())
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from data.base.commandline import environment
 from data.base.errors import UserError
+from data.base.signals import STOPPING, raise_if_asked
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -59,7 +60,9 @@ def in_processes(
     """
     workers = min(workers or available_cores(), len(tasks))
     if workers == 0 or (workers == 1 and not isolate):
-        yield from ((number, function(task)) for number, task in enumerate(tasks))
+        for number, task in enumerate(tasks):
+            raise_if_asked()
+            yield number, function(task)
         return
     # Forking a process that has used threads can deadlock; spawned ones start clean.
     context = multiprocessing.get_context("spawn")
@@ -73,6 +76,7 @@ def in_processes(
                 while begun < len(tasks) and len(under_way) < 2 * workers:
                     under_way[pool.submit(function, tasks[begun])] = begun
                     begun += 1
+                raise_if_asked()
                 done, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in done:
                     result = future.result()
@@ -103,7 +107,8 @@ def one_thread() -> Iterator[None]:
 
 
 def _start() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    for number in set(STOPPING) - {signal.SIGTERM}:  # by which the parent ends them
+        signal.signal(number, signal.SIG_IGN)  # the parent decides what an interrupt means
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 

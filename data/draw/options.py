@@ -6,8 +6,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from data.base.checks import among, at_least, between
-from data.config import ChangeOption, IntensityOption, OnError, ProcessesOption, ScenarioOptions
+from data.base.checks import among, at_least, between, require
+from data.config import (
+    NOTHING_LEFT,
+    ChangeOption,
+    IntensityOption,
+    OnError,
+    ProcessesOption,
+    ScenarioOptions,
+    changing,
+)
 from data.findings import FINDINGS, Finding
 
 
@@ -20,7 +28,8 @@ class DrawConfig(ScenarioOptions):
     """
 
     images: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="IMAGES")]
-    """A manifest (CSV or Parquet) or a folder of frontal chest radiographs, dense tissue bright."""
+    """A manifest (CSV or Parquet) or a folder of frontal chest radiographs, dense tissue bright. Masks that a
+    manifest names in columns `lungs` and `heart` are used instead of what is found."""
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """Folder for the pairs; finished images found there are not drawn again. Ids of a manifest are kept;
     hashes take the place of the names of a folder's files and patients."""
@@ -47,7 +56,8 @@ class DrawConfig(ScenarioOptions):
     gamma: float = 0.1
     """Largest relative change of the exponent of a copy's tone curve."""
     noise: float = 0.005
-    """Largest standard deviation of a copy's additive Gaussian noise."""
+    """Largest standard deviation of a copy's additive Gaussian noise; with 0 nothing drawn gets the film's
+    grain, either."""
     seed: int = 0
     """Seed of findings, poses and exposures; with the id of an image it settles everything drawn from it."""
     workers: ProcessesOption = 0
@@ -61,5 +71,6 @@ class DrawConfig(ScenarioOptions):
         at_least(self, 64, "image_size", otherwise="native")
         at_least(self, 0, "workers", "seed")
         among(self, FINDINGS, "findings")
+        require(bool(changing(self.findings, self)), "nuisances", " ".join(self.nuisances), NOTHING_LEFT)
         between(self, 0, 0.5, "translation", "scale", "elastic", "exposure", "contrast", "gamma", "noise")
         between(self, 0, 45, "rotation")

@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
+from skimage.transform import resize
 
 from data.base.errors import DataError
 from data.base.seeds import fold_seed
-from data.draw.copies import draw_poses, expose, move
+from data.draw.copies import Coordinates, draw_poses, expose, move
+from data.draw.masks import Cells, read_masks, split_lungs
 from data.draw.options import DrawConfig
 from data.files.images import Radiograph
 from data.findings import Finding
@@ -15,7 +18,7 @@ from data.simulation.drawing.chest import Chest, measure
 from data.simulation.drawing.lungs import find_lungs
 from data.simulation.films import Plane, add_attenuation, change_map, resized
 from data.simulation.findings.film import DRAW
-from data.simulation.scenarios import Scenario, draw_in_turns, play
+from data.simulation.scenarios import Scenario, columns_of, draw_in_turns, play
 
 SMALLEST_CHANGE = 0.05
 """A finding that nowhere adds or takes this line integral cannot be seen; another one is drawn."""
@@ -34,6 +37,8 @@ class DrawnPair:
     """The same change in the geometry of the baseline."""
     findings: tuple[Finding, ...]
     """Findings that change."""
+    columns: dict[str, str]
+    """What else is known of the pair: `columns_of` its scenario, and `group`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +51,24 @@ class Source:
     chest: Chest
 
 
-def find_chest(radiograph: Radiograph, record_id: str, path: Path, config: DrawConfig) -> Source:
+def find_chest(
+    radiograph: Radiograph,
+    record_id: str,
+    path: Path,
+    config: DrawConfig,
+    masks: Cells = MappingProxyType({}),
+) -> Source:
     """Bring a radiograph to square pixels and to the size asked for, and find its lungs.
 
+    Args:
+        radiograph: the radiograph.
+        record_id: its id.
+        path: its file.
+        config: options.
+        masks: what is known of its lungs and its heart, as `masks_of` gives it.
+
     Raises:
-        DataError: naming the file, if it shows no two lung fields.
+        DataError: naming the file, if it shows no two lung fields or a mask does not fit it.
     """
     image, aspect = radiograph.pixels, radiograph.grid.pixel_aspect
     # No detail is lost where the shorter side of a pixel becomes both.
@@ -61,7 +79,13 @@ def find_chest(radiograph: Radiograph, record_id: str, path: Path, config: DrawC
     pixel = None
     if radiograph.spacing_mm is not None:
         pixel = radiograph.spacing_mm[0] * radiograph.pixels.shape[0] / image.shape[0]
-    return Source(id=record_id, path=path, image=image, chest=measure(image, find_lungs(image, path), pixel))
+    known = {
+        name: resize(mask.astype(np.float32), image.shape, order=1) > 0.5
+        for name, mask in read_masks(masks, path, radiograph.pixels.shape).items()
+    }
+    lungs = split_lungs(known["lungs"], path) if "lungs" in known else find_lungs(image, path)
+    chest = measure(image, lungs, pixel, known.get("heart"))
+    return Source(id=record_id, path=path, image=image, chest=chest)
 
 
 def draw_scenarios(record_id: str, config: DrawConfig) -> list[Scenario]:
@@ -79,17 +103,25 @@ def draw_pair(source: Source, scenario: Scenario, pair: int, config: DrawConfig)
     Raises:
         DataError: naming the file, if a finding finds no room in its lungs.
     """
+    change = pair // config.views_per_change
+    findings = np.random.default_rng(fold_seed("findings", config.seed, source.id, change))
     rng = np.random.default_rng(fold_seed("pair", config.seed, source.id, pair))
-    nothing = np.zeros_like(source.image)
-    drawn = play(scenario, source.chest, lambda chest, name: _draw_visible(name, chest, source.path, rng))
-    stable, new, old = (sum(planes, nothing) for planes in drawn)
+    played = play(
+        scenario, source.chest, lambda chest, name: _draw_visible(name, chest, source.path, findings)
+    )
+    stable, new, old, arriving, leaving = (
+        sum(planes, np.zeros_like(source.image))
+        for planes in (played.stable, played.appearing, played.resolving, played.arriving, played.leaving)
+    )
     baseline_pose, followup_pose = draw_poses(source.image.shape, config, rng)
-    tone = source.chest.tone
+    # Both copies have the noise of one film; so what is drawn into them has the same one, too.
+    grain = fold_seed("grain", config.seed, source.id, pair)
     films = [
-        expose(add_attenuation(move(source.image, pose), move(stable + added, pose), tone), config, rng)
-        for pose, added in ((baseline_pose, old), (followup_pose, new))
+        expose(_film(source, move(stable + added, pose), pose, grain, config), config, rng)
+        for pose, added in ((baseline_pose, old + leaving), (followup_pose, new + arriving))
     ]
     target, target_baseline = (change_map(move(new - old, pose)) for pose in (followup_pose, baseline_pose))
+    columns = columns_of(scenario, target) | {"group": str(change)}
     if config.change == "magnitude":
         target, target_baseline = np.abs(target), np.abs(target_baseline)
     return DrawnPair(
@@ -98,12 +130,22 @@ def draw_pair(source: Source, scenario: Scenario, pair: int, config: DrawConfig)
         target=target,
         target_baseline=target_baseline,
         findings=scenario.changing,
+        columns=columns,
     )
+
+
+def _film(source: Source, added: Plane, pose: Coordinates, grain: int, config: DrawConfig) -> Plane:
+    """The radiograph in a pose with what was drawn into it, and with its grain where noise is asked for."""
+    film = move(source.image, pose)
+    drawn_into = add_attenuation(film, added, source.chest.tone)
+    if not config.noise:
+        return drawn_into
+    return source.chest.grain.renew(film, drawn_into, np.random.default_rng(grain))
 
 
 def _draw_visible(name: Finding, chest: Chest, path: Path, rng: np.random.Generator) -> Plane:
     for _ in range(_ATTEMPTS):
-        added = DRAW[name](chest, rng)
+        added = chest.grain.soften(DRAW[name](chest, rng))
         if np.abs(added).max() >= SMALLEST_CHANGE:
             return added
     raise DataError(

@@ -9,11 +9,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data.base.errors import DataError
-from data.base.outputs import stamp_of
 from data.base.processes import in_processes
+from data.draw.masks import masks_of, stamps_of
 from data.draw.naming import Named, name_records
 from data.draw.options import DrawConfig
-from data.draw.output import MANIFEST, claim, finished, output_of, write_skipped
+from data.draw.output import MANIFEST, claimed, finished, output_of, write_skipped
 from data.draw.pairs import DrawnPair, draw_pair, draw_scenarios, find_chest
 from data.files.images import read_radiograph
 from data.manifests.folders import images_in_folder
@@ -43,7 +43,12 @@ def draw(config: DrawConfig, *, progress: bool = True) -> Outcome:
             lung fields or leaves no room for a finding.
     """
     films = _find(config)
-    claim(config)
+    with claimed(config):
+        return _complete(films, config, progress)
+
+
+def _complete(films: Sequence[Named], config: DrawConfig, progress: bool) -> Outcome:
+    """Draw what is missing and write down what is there."""
     skipped = _draw_missing(films, config, progress)
     write_skipped(config.out, skipped)
     drawn = [(film, rows) for film in films if (rows := finished(film, config))]
@@ -91,25 +96,28 @@ def draw_image(config: DrawConfig, film: Named) -> str | None:
     Raises:
         DataError: the pairs cannot be written, or, with `on_error="raise"`, that reason.
     """
-    stamp = stamp_of(film.record.image)
+    stamps = stamps_of(film.record, config.images)
     rows: list[Row] = []
     with output_of(config).piece(film.key) as (folder, record):
         try:
             for pair in _pairs_of(film, config):
+                known = pair.columns | {"group": f"{film.key}-{pair.columns['group']}"}
                 name = f"{film.key}-{len(rows):03d}"
                 files, planes = flat_files(name), {role: getattr(pair, role) for role in PAIR_FILES}
                 write_pair(folder, files, planes, config.change)
-                rows.append({"id": name, **files, "findings": "+".join(pair.findings)})
+                rows.append({"id": name, **files, "findings": "+".join(pair.findings), **known})
         except DataError as error:
             if config.on_error == "raise":
                 raise
             return str(error)
-        record |= {"source": stamp, "rows": rows}
+        record |= {"source": stamps, "rows": rows}
     return None
 
 
 def _pairs_of(film: Named, config: DrawConfig) -> Iterator[DrawnPair]:
     record = film.record
-    source = find_chest(read_radiograph(record.image, config.intensity), record.id, record.image, config)
+    radiograph = read_radiograph(record.image, config.intensity)
+    masks = masks_of(record, config.images)
+    source = find_chest(radiograph, record.id, record.image, config, masks)
     for number, scenario in enumerate(draw_scenarios(record.id, config)):
         yield draw_pair(source, scenario, number, config)

@@ -103,7 +103,7 @@ def read_dicom(path: Path) -> DicomPlane:
     dataset = dcmread(path, force=force)
     if not any(keyword in dataset for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise DataError(f"{path} is DICOM of an image without pixels; replace it with an intact file")
-    turn = _turn(dataset, path)
+    turn = turn_of(dataset, path)
     stored, bits = _decode(dataset, path)
     spacing = _lengths(dataset, *_SPACINGS)
     # Only where no spacing is named, the ratio counts (PS3.3, C.7.6.3.1.7); both name the vertical one first.
@@ -262,7 +262,7 @@ def _decode_frame(dataset: "Dataset", path: Path, codec: _Codec, check: _Check) 
     return stored, bits
 
 
-def _turn(header: "Dataset", path: Path) -> Turn:
+def turn_of(header: "Dataset", path: Path) -> Turn:
     """Upright, by the principal letters of Patient Orientation or else by Image Orientation (Patient).
 
     Both name first the direction into which the number of the column grows. Field of View Rotation and

@@ -34,6 +34,11 @@ class Turn:
         """What belongs to rows and to columns as seen, of what belongs to them as stored, or the reverse."""
         return (second, first) if self.transpose else (first, second)
 
+    def point(self, x: float, y: float) -> tuple[float, float]:
+        """A place as it is seen, of one in what is stored: fractions of the width and of the height."""
+        x, y = self.pair(x, y)
+        return 1 - x if self.flip_columns else x, 1 - y if self.flip_rows else y
+
     def _flipped(self, array: Array) -> Array:
         rows, columns = (slice(None, None, -1 if flip else 1) for flip in (self.flip_rows, self.flip_columns))
         return array[rows, columns]

@@ -1,10 +1,11 @@
 """`python -m data.index ROOT OUT`: a data set as it was downloaded or exported -> manifests.
 
-OUT/images.csv lists every image (`id, patient_id, image, split, view`, and a column a published label),
-OUT/pairs.csv pairs of consecutive studies of one patient in the same view (`id, patient_id, baseline,
-followup, split, view, days`, and `target` and `target_baseline` where the data has them). Official splits are
-kept and missing ones drawn by patient; patients who may be one person stay together. Dates never leave the
-data set, days between two studies do.
+OUT/images.csv lists every image (`id, patient_id, image, split, view`, and a column a published label, mask
+or kind of box), OUT/pairs.csv pairs of consecutive studies of one patient in the same view, or those that the
+data set names itself (`id, patient_id, baseline, followup, split, view, days`, and `target`,
+`target_baseline` or `changes` where the data has them). Official splits are kept and missing ones drawn by
+patient; patients who may be one person stay together. Dates never leave the data set, days between two
+studies do.
 
 With `--key`, which trees of DICOM files or of cases need, patients, studies and images get pseudonyms and the
 manifests name links below OUT/files, so that neither tags nor folder names travel on. Where the links point

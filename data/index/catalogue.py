@@ -27,6 +27,8 @@ class Source(NamedTuple):
     root: Path
     out: Path  # not part of the data, where it lies below the root
     workers: int
+    images: Path
+    """What paths of images are relative to: the root, but where annotations lie apart from them."""
 
 
 @dataclass(kw_only=True)
@@ -60,6 +62,8 @@ class Images:
     """Equal for patients who may be one person, so that splits keep them together; the patient by default."""
     labels: dict[str, pa.Array] = field(default_factory=dict)
     """Published labels by the names of their columns: 1, 0, -1 (uncertain) or null (unknown)."""
+    regions: dict[str, pa.Array] = field(default_factory=dict)
+    """Masks, boxes and lines by the names of their columns, as cells of `data.manifests.regions`, or null."""
 
     def __post_init__(self) -> None:
         defaults = {
@@ -85,12 +89,15 @@ class Images:
 
 @dataclass(kw_only=True)
 class GivenPairs:
-    """Pairs that a layout names itself, as rows of its images, with the targets' paths or null."""
+    """Pairs that a layout names itself, as rows of its images."""
 
     baseline: Integers
     followup: Integers
-    target: pa.Array
-    target_baseline: pa.Array
+    target: pa.Array | None = None
+    """Paths or null, as `target_baseline`; None for both where the data has no targets."""
+    target_baseline: pa.Array | None = None
+    columns: dict[str, pa.Array] = field(default_factory=dict)
+    """What else is said of the pairs."""
 
     def take(self, rows: Integers) -> "GivenPairs":
         """The pairs at `rows`, in that order."""
@@ -150,9 +157,11 @@ class Catalogue:
 
 
 def _taken(columns: dict[str, Any], rows: Integers) -> dict[str, Any]:
-    """Columns, or dictionaries of them, at `rows`."""
+    """Columns at `rows`; some are None or dictionaries of columns."""
 
     def taken(column: Any) -> Any:
+        if column is None:
+            return None
         if isinstance(column, dict):
             return _taken(column, rows)
         return column[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))

@@ -62,11 +62,10 @@ def note_on(name: Doubt, count: int) -> str:
 def descriptions_of(images: Images) -> dict[str, pa.Array]:
     """Columns of images.csv that say what else tells its images apart, where they say anything.
 
-    `region` is the part of the body, `doubts` holds the reasons joined by `+`.
+    `region` is the part of the body, `doubts` what an image says against itself, joined by `+`.
     """
-    named = [pc.if_else(pa.array(mask), f"+{name}", "") for name, mask in doubts_of(images).items()]
-    columns = {
-        "region": pc.if_else(pc.equal(images.region, CHEST), "CHEST", images.region),
-        "doubts": pc.utf8_ltrim(join(*named), "+"),
-    }
+    columns = {"region": pc.if_else(pc.equal(images.region, CHEST), "CHEST", images.region)}
+    if images.marks:
+        named = [pc.if_else(pa.array(mask), f"+{name}", "") for name, mask in images.marks.items()]
+        columns["doubts"] = pc.utf8_ltrim(join(*named), "+")
     return {name: cells for name, cells in columns.items() if set(cells.unique().to_pylist()) - {"", "CHEST"}}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from data.base.atomic import whole_folder, write_rows
 from data.base.errors import DataError, UserError
+from data.index.anatomy import add_anatomy
 from data.index.catalogue import Catalogue, GivenPairs, Source
 from data.index.doubts import MARKS, Mask, any_of, descriptions_of, excluded, note_on
 from data.index.files import exist
@@ -76,10 +77,13 @@ def index(config: IndexConfig) -> Summary:
     require_free(out, overwrite=config.overwrite)
     layout = choose_layout(root, config.layout)
     key = _load_key(config, layout, out)
-    catalogue = LAYOUTS[layout].read(Source(root, out, config.workers))
-    missing = _keep_usable(catalogue, root, config)
+    images_root = _images_root(config, layout, root)
+    catalogue = LAYOUTS[layout].read(Source(root, out, config.workers, images_root))
+    missing = _keep_usable(catalogue, images_root, config)
     if not config.exact_patients:
         catalogue.notes += group_alike(catalogue.images)
+    if config.anatomy is not None:
+        catalogue.notes.append(add_anatomy(catalogue.images, images_root, config.anatomy))
     new = new_key() if config.key is not None and key is None else None
     key = key or new
     if key is not None:
@@ -93,7 +97,7 @@ def index(config: IndexConfig) -> Summary:
         catalogue.notes.append(f"there are no pairs, so pairs.{config.format} is not written")
     if catalogue.refused_files:
         catalogue.notes.append(f"{REFUSED} lists the files left out; it is private, paths may hold names")
-    _write(config, catalogue, pairs, root, out, new)
+    _write(config, catalogue, pairs, images_root, out, new)
     return Summary(
         layout=layout,
         images=len(images),
@@ -110,6 +114,20 @@ def _out_of(config: IndexConfig) -> Path:
     """OUT as `..` leads out of it, whatever links lead there."""
     out = Path(os.path.abspath(config.out))  # noqa: PTH100
     return out.parent.resolve() / out.name
+
+
+def _images_root(config: IndexConfig, layout: str, root: Path) -> Path:
+    """Where the radiographs lie."""
+    if config.images is None:
+        return root
+    if not LAYOUTS[layout].apart:
+        apart = ", ".join(name for name, known in LAYOUTS.items() if known.apart)
+        raise UserError(
+            f"--images is for annotations of other data sets' radiographs ({apart}); leave it out"
+        )
+    if not config.images.is_dir():
+        raise UserError(f"--images {config.images} is no folder; name the one of the radiographs")
+    return Path(os.path.abspath(config.images))  # noqa: PTH100
 
 
 def _load_key(config: IndexConfig, layout: str, out: Path) -> bytes | None:
@@ -224,8 +242,7 @@ def _pair(catalogue: Catalogue, config: IndexConfig) -> GivenPairs:
         catalogue.notes.append(
             f"{pairing.unordered:,} pairs are left out because nothing says which study came first"
         )
-    none = pa.nulls(len(pairing.baseline), pa.string())
-    return GivenPairs(baseline=pairing.baseline, followup=pairing.followup, target=none, target_baseline=none)
+    return GivenPairs(baseline=pairing.baseline, followup=pairing.followup)
 
 
 def _fit_pairs(catalogue: Catalogue, unfit: dict[Doubt, Mask]) -> GivenPairs:
@@ -247,8 +264,9 @@ def _write(
             prefix = min(os.path.relpath(root, out), str(root), key=len) + "/"
             paths = join(prefix, images.path)
             targets = {
-                "target": join(prefix, pairs.target),
-                "target_baseline": join(prefix, pairs.target_baseline),
+                name: join(prefix, given)
+                for name, given in (("target", pairs.target), ("target_baseline", pairs.target_baseline))
+                if given is not None
             }
         else:
             link = partial(link_files, folder, out=out, root=root)
@@ -259,9 +277,11 @@ def _write(
                     ("target", pairs.target, images.take(pairs.followup)),
                     ("target_baseline", pairs.target_baseline, images.take(pairs.baseline)),
                 )
+                if paths_of_targets is not None
             }
         columns = {"id": image_ids(images), "patient_id": images.patient, "image": paths}
-        columns |= {"split": images.split, "view": images.view, **descriptions_of(images), **images.labels}
+        columns |= {"split": images.split, "view": images.view, **descriptions_of(images)}
+        columns |= {**images.labels, **images.regions}
         write_manifest(folder / f"images.{config.format}", pa.table(columns))
         if len(pairs.baseline):
             table = _pair_table(catalogue, pairs, paths, targets)
@@ -282,13 +302,15 @@ def _pair_table(
         "patient_id": images.patient.take(followup),
         "baseline": paths.take(baseline),
         "followup": paths.take(followup),
-        **(targets if catalogue.pairs is not None else {}),
+        **targets,
         "split": images.split.take(followup),
         "view": images.view.take(followup),
         "days": pa.nulls(len(baseline), pa.int64()),
     }
     if catalogue.dated:
         columns["days"] = pa.array(days_between(images, pairs.baseline, pairs.followup))
-    if catalogue.pairs is not None:
+    if targets:
         columns["id"] = join(images.patient.take(followup), images.study.take(followup), separator="/")
-    return pa.table(columns)
+    for role, rows in (("baseline", baseline), ("followup", followup)):
+        columns |= {f"{role}_{name}": cells.take(rows) for name, cells in images.regions.items()}
+    return pa.table(columns | pairs.columns)

@@ -23,7 +23,7 @@ def read_labels(path: Path, others: Sequence[str]) -> Labels:
     """The columns of a table that hold labels: all but the `others`, and such in which nothing is known."""
     names = [name for name in header_of(path) if name not in others]
     table = read_table(path, names)
-    columns = {_column(name): _VALUES.take(pc.index_in(table[name], _SPELLED)) for name in names}
+    columns = {column_of(name): _VALUES.take(pc.index_in(table[name], _SPELLED)) for name in names}
     return {name: column for name, column in columns.items() if column.null_count < len(column)}
 
 
@@ -34,7 +34,7 @@ def labels_in_lists(cells: pa.Array) -> Labels:
     """
     encoded = whole(cells).dictionary_encode()
     texts = encoded.dictionary.to_pylist()  # far fewer than rows
-    named = [{_column(part) for part in re.split(r"[|,]", text)} - {""} for text in texts]
+    named = [{column_of(part) for part in re.split(r"[|,]", text)} - {""} for text in texts]
     frequency: Counter[str] = Counter()
     for counted in pc.value_counts(encoded.indices).to_pylist():
         frequency.update(dict.fromkeys(named[counted["values"]], counted["counts"]))
@@ -49,6 +49,6 @@ def one_below_the_other(tables: Iterable[pa.Table]) -> Labels:
     return {name: whole(table[name]) for name in table.column_names}
 
 
-def _column(label: str) -> str:
+def column_of(label: str) -> str:
     """`Pleural Effusion` as a manifest's column: `pleural_effusion`."""
     return re.sub(r"\W+", "_", label).strip("_").lower()

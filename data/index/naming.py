@@ -43,13 +43,21 @@ def image_ids(images: Images) -> pa.Array:
     """The full ids, with long hashes cut to their first eight digits wherever no two ids meet by it."""
     full = full_ids(images)
     short = full_ids(replace(images, image=pc.replace_substring_regex(images.image, _LONG_HASH, r"\1")))
-    encoded = short.dictionary_encode()
-    codes = encoded.indices.to_numpy()
-    return pc.if_else(pa.array(np.bincount(codes)[codes] == 1), short, full)
+    return pc.if_else(_is_unique(short), short, full)
 
 
 def pair_ids(images: Images, baseline: Integers, followup: Integers) -> pa.Array:
-    """`PATIENT/STUDY-STUDY-VIEW`, and behind it what else the images have in common; see `kind_of`."""
+    """`PATIENT/STUDY-STUDY-VIEW`, and behind it what else the images have in common; see `kind_of`.
+
+    Where two pairs would be called the same, as a data set's own may, both images' names stand behind it.
+    """
     earlier, later = images.take(baseline), images.take(followup)
     studies = join(earlier.study, later.study, kind_of(later), separator="-")
-    return join(later.patient, studies, separator="/")
+    short = join(later.patient, studies, separator="/")
+    full = join(short, earlier.image, later.image, separator="-")
+    return pc.if_else(_is_unique(short), short, full)
+
+
+def _is_unique(names: pa.Array) -> pa.Array:
+    codes = names.dictionary_encode().indices.to_numpy()
+    return pa.array(np.bincount(codes)[codes] == 1)

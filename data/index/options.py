@@ -10,7 +10,14 @@ from data.base.checks import at_least
 from data.config import ProcessesOption, SplitConfig
 from data.index.views import VIEWS, normalise_view
 
-LayoutName = Literal["mimic-cxr-jpg", "mimic-cxr", "chexpert", "nih", "padchest", "vindr", "dicom", "nested"]
+# fmt: off
+LayoutName = Literal[
+    "mimic-cxr-jpg", "mimic-cxr", "chexpert", "nih", "padchest", "vindr",
+    "chextemporal", "chest-imagenome", "padchest-gr", "ms-cxr-t",
+    "siim-acr", "candid-ptx", "chestx-det", "ranzcr",
+    "dicom", "nested",
+]
+# fmt: on
 Doubt = Literal["unknown-view", "unknown-region", "raw", "derived", "burned-in"]
 LAYOUT_NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
 
@@ -26,6 +33,12 @@ class IndexConfig(SplitConfig):
     layout: Literal["auto"] | LayoutName = "auto"
     """How the data lies: auto tells the published data sets by their official files' names; dicom is any
     tree of DICOM files, nested is CASE/PAIR/{prior,current,diff_map}.nii.gz."""
+    images: Path | None = None
+    """Folder of the radiographs, where ROOT holds annotations of another data set's: that of MIMIC-CXR-JPG
+    for Chest ImaGenome and MS-CXR-T. Without it, they lie in ROOT."""
+    anatomy: Path | None = None
+    """CheXmask's table for this data set (such as MIMIC-CXR-JPG.csv): its masks become the columns lungs and
+    heart."""
     key: Path | None = None
     """File with the secret (64 hexadecimal digits) that pseudonyms are derived from; made where it is
     missing. Needed for dicom and nested. Published data sets keep their official pseudonyms without it."""

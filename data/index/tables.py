@@ -2,9 +2,11 @@
 
 import csv
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,42 +30,72 @@ def find_table(root: Path, *patterns: str) -> Path | None:
     return None
 
 
-def header_of(path: Path) -> list[str]:
+def header_of(path: Path, *, delimiter: str = ",") -> list[str]:
     """Column names of a table.
 
     Raises:
         DataError: it cannot be read.
     """
     opener = gzip.open if path.suffix == ".gz" else open
-    with _reading(path), opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-        return next(csv.reader(file), [])
+    with reading(path), opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+        return next(csv.reader(file, delimiter=delimiter), [])
 
 
-def read_table(path: Path, columns: Sequence[str], *, multiline: bool = False) -> dict[str, pa.Array]:
+def read_table(
+    path: Path, columns: Sequence[str], *, multiline: bool = False, delimiter: str = ","
+) -> dict[str, pa.Array]:
     """The named columns as strings, an empty one for an empty cell.
 
     Args:
         path: the table.
-        columns: names to read.
+        columns: names to read; blanks around them in the table do not matter.
         multiline: cells hold line breaks; reading is slower then.
+        delimiter: between cells.
 
     Raises:
         DataError: the file cannot be read or lacks a column.
     """
+    found = {name.strip(): name for name in header_of(path, delimiter=delimiter)}
+    require_columns(path, found, columns)
+    stored = [found[name] for name in columns]
     options = arrow_csv.ConvertOptions(
-        include_columns=list(columns),
-        column_types=dict.fromkeys(columns, pa.string()),
+        include_columns=stored,
+        column_types=dict.fromkeys(stored, pa.string()),
         strings_can_be_null=False,
     )
-    lines = arrow_csv.ParseOptions(newlines_in_values=multiline)
-    with _reading(path):
+    lines = arrow_csv.ParseOptions(newlines_in_values=multiline, delimiter=delimiter)
+    with reading(path):
+        table = arrow_csv.read_csv(path, parse_options=lines, convert_options=options)
+    return {name: whole(table[found[name]]) for name in columns}
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The named columns of a Parquet table, row by row; errors as in `read_table`."""
+    from pyarrow import parquet
+
+    with reading(path):
+        require_columns(path, parquet.read_schema(path).names, columns)
+        return parquet.read_table(path, columns=list(columns)).to_pylist()
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds; errors as in `read_table`."""
+    with reading(path):
         try:
-            table = arrow_csv.read_csv(path, parse_options=lines, convert_options=options)
-        except (KeyError, pa.ArrowKeyError):
-            raise DataError(
-                f"{path} lacks one of the columns {', '.join(columns)}; download the official file again"
-            ) from None
-    return {name: whole(table[name]) for name in columns}
+            return json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError:
+            raise DataError(f"{path} is no JSON; download the official file again") from None
+
+
+def require_columns(path: Path, found: Collection[str], columns: Iterable[str]) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        DataError: naming it.
+    """
+    for name in columns:
+        if name not in found:
+            raise DataError(f"{path} lacks the column {name}; download the official file again")
 
 
 def read_words(path: Path) -> list[str]:
@@ -72,7 +104,7 @@ def read_words(path: Path) -> list[str]:
     Raises:
         DataError: it cannot be read.
     """
-    with _reading(path):
+    with reading(path):
         return path.read_text(encoding="utf-8").split()
 
 
@@ -114,7 +146,7 @@ def moments(dates: pa.Array, times: pa.Array | None = None) -> NDArray[np.int64]
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """A DataError without a library's message: rows are repeated there, which may hold names."""
     try:
         yield

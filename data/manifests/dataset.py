@@ -40,11 +40,13 @@ class Files:
         """Whether a path is given."""
         return config.path is not None
 
-    def pairs(self, splits: Iterable[str]) -> "dict[str, ManifestPairs | SkipUnreadable]":
-        """The pairs of some splits; a pair without a target is refused."""
+    def pairs(
+        self, splits: Iterable[str], *, with_targets: bool = True
+    ) -> "dict[str, ManifestPairs | SkipUnreadable]":
+        """The pairs of some splits; a pair without a target is refused, unless `with_targets` is off."""
         records = self._load(load_pairs)
         parts = {split: _of_split(records, split, self.path) for split in splits}
-        for part in parts.values():
+        for part in parts.values() if with_targets else ():
             without = part.select("target", None) if part.has("target") else part
             if len(without):
                 reason = f"pair {without[0].id!r} has no target; add one or remove the pair"

@@ -80,7 +80,9 @@ def _of_one_patient_each(records: RecordTable[RecordT]) -> RecordTable[RecordT]:
 def _find_pairs(root: Path) -> list[PairRecord]:
     # A folder with a manifest is not guessed at: it says whose the files are, their names may not.
     if (root / "prepared.json").is_file():
-        raise DataError(f"{root} is prepared data; train on it with --data.prepared {root}")
+        raise DataError(
+            f"{root} is prepared data; train on it with --data.prepared {root}, in a mix as prepared:{root}"
+        )
     for name in (f"{stem}{suffix}" for stem in ("manifest", "pairs", "images") for suffix in SUFFIXES):
         if (root / name).is_file():
             raise DataError(f"{root} is described by {root / name}: give that manifest, not the folder")

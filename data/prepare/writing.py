@@ -109,18 +109,17 @@ def prepare_records(
     folder = OutputFolder(path=out, state=".preparing", last=INFO, files=("*/data-*.arrow", SKIPPED))
     settings = asdict(info) | {"version": VERSION}
     settings["manifest"] = [settings.pop(name) for name in ("records", "shards", "columns")]
-    folder.claim(settings, overwrite=overwrite)
-    if overwrite:
-        folder.clear()
     shards = [
         _Shard(folder, split, shard_name(number, len(of_split)), by_split[split].take(part), recipe)
         for split, of_split in parts.items()
         for number, part in enumerate(of_split)
     ]
-    written = _write_all(
-        [shard for shard in shards if not shard.is_finished], len(records), workers, progress
-    )
-    return _finish(shards, info, written)
+    with folder.claimed(settings, overwrite=overwrite):
+        if overwrite:
+            folder.clear()
+        missing = [shard for shard in shards if not shard.is_finished]
+        written = _write_all(missing, len(records), workers, progress)
+        return _finish(shards, info, written)
 
 
 @dataclass(frozen=True)

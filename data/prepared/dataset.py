@@ -35,8 +35,13 @@ class Prepared:
         """Whether a folder or an address of prepared data is given."""
         return config.prepared is not None
 
-    def pairs(self, splits: Iterable[str]) -> "dict[str, PreparedPairs | StreamedPairs]":
-        """The pairs of some splits; other ones than asked for, and one without a target, are refused."""
+    def pairs(
+        self, splits: Iterable[str], *, with_targets: bool = True
+    ) -> "dict[str, PreparedPairs | StreamedPairs]":
+        """The pairs of some splits; other ones than asked for are refused.
+
+        So is one without a target, unless `with_targets` is off.
+        """
         info, change = self.info, self.config.change
         if info.kind != "pairs":
             raise DataError(f"{self.place} holds single images, no pairs; prepare a manifest of pairs")
@@ -46,7 +51,7 @@ class Prepared:
                 f"use --data.change {info.change}, or prepare it again"
             )
         reader = Reader(info=info, image_size=self.config.image_size)
-        return {split: self._pairs(split, reader) for split in splits}
+        return {split: self._pairs(split, reader, with_targets=with_targets) for split in splits}
 
     def images(self, splits: Iterable[str]) -> "dict[str, PreparedImages | StreamedImages]":
         """The images of some splits, both of every pair included."""
@@ -55,12 +60,12 @@ class Prepared:
         reader = Reader(info=self.info, image_size=self.config.image_size, labels=labels)
         return {split: self._images(split, reader) for split in splits}
 
-    def _pairs(self, split: str, reader: Reader) -> "PreparedPairs | StreamedPairs":
+    def _pairs(self, split: str, reader: Reader, *, with_targets: bool) -> "PreparedPairs | StreamedPairs":
         if self._is_streamed(split):
             return StreamedPairs(self.place, reader, split, self.config.batch_size)
         shards = self._shards(split)
         target = shards.column("target")
-        if target.null_count:
+        if with_targets and target.null_count:
             without = shards.row(int(np.flatnonzero(pc.is_null(target).to_numpy())[0]), [])
             raise DataError(
                 f"{self.place}: pair {without['id']!r} has no target; prepare pairs that have one"

@@ -19,7 +19,23 @@ SHUFFLE_BUFFER = 256
 """Samples held in memory, out of which the next one is drawn; the order of the shards is drawn as well."""
 
 
-class _Streamed(IterableDataset[SampleT], Generic[SampleT]):
+class SharedEpoch:
+    """Which pass over the data is next, in shared memory: loader processes that live on see it change."""
+
+    def __init__(self) -> None:
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    @property
+    def epoch(self) -> int:
+        """Which pass over the data is next."""
+        return int(self._epoch)
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch.fill_(epoch)
+
+
+class _Streamed(SharedEpoch, IterableDataset[SampleT], Generic[SampleT]):
     """Samples in an order that is a function of (seed, epoch); every process of the run reads its own part.
 
     All of them yield the same number of whole batches; the few samples that do not fill one are left out of
@@ -35,9 +51,8 @@ class _Streamed(IterableDataset[SampleT], Generic[SampleT]):
     def __init__(self, place: str, reader: Reader, split: str, batch_size: int) -> None:
         self.place, self.reader, self.split, self.batch_size = place, reader, split, batch_size
         self.labels, self.patients, self.identity = reader.labels.names, None, reader.info.digest
+        super().__init__()
         self.rank, self.world, self.seed = 0, 1, 0
-        # In shared memory: loader processes that live on see the epoch change.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._require_a_batch()
 
     def configure(self, *, rank: int, world: int, seed: int) -> None:
@@ -48,15 +63,6 @@ class _Streamed(IterableDataset[SampleT], Generic[SampleT]):
         """
         self.rank, self.world, self.seed = rank, world, seed
         self._require_a_batch()
-
-    @property
-    def epoch(self) -> int:
-        """Which pass over the data is next."""
-        return int(self._epoch)
-
-    @epoch.setter
-    def epoch(self, epoch: int) -> None:
-        self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         """Samples of an epoch in this process of the run."""

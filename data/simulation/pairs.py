@@ -8,12 +8,31 @@ import numpy as np
 from data.findings import Finding
 from data.simulation.films import Plane, change_map, expose
 from data.simulation.findings.volume import INSERT
-from data.simulation.scenarios import Scenario, play
+from data.simulation.scenarios import Scenario, columns_of, play
 from data.simulation.volumes.anatomy import Anatomy, Change
 from data.simulation.volumes.projection import Camera, PlacedVolume, Pose, aperture, frame, place
 
-Draw = tuple[Scenario, tuple[Pose, Pose], np.random.Generator]
-"""What settles a pair: what changes, the poses of its two images, the source of findings and exposures."""
+
+@dataclass(frozen=True, kw_only=True)
+class Draw:
+    """What settles a pair."""
+
+    scenario: Scenario
+    """What changes."""
+    group: str
+    """Name of the change among those of the patient; pairs of one group show the same findings."""
+    poses: tuple[Pose, Pose]
+    """Of baseline and followup."""
+    findings: np.random.Generator
+    """Source of the findings, alike in every pair of the group."""
+    films: np.random.Generator
+    """Source of the exposures."""
+
+    @property
+    def pose_difference(self) -> float:
+        """Sum of the rotations between the two images about each axis, without their signs, in degrees."""
+        angles = [pose.rotation for pose in self.poses]
+        return sum(abs(one - other) for one, other in zip(*angles, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +49,8 @@ class Pairs:
     """Findings that change in each pair."""
     present: list[tuple[tuple[Finding, ...], tuple[Finding, ...]]]
     """Findings that the baseline and that the followup of each pair shows."""
+    columns: list[dict[str, str]]
+    """What else is known of each pair: `columns_of` its scenario, `pose_difference` (degrees) and `group`."""
 
 
 def render_pairs(patient: Anatomy, image_size: int, draws: Iterable[Draw], device: str = "cpu") -> Pairs:
@@ -43,10 +64,12 @@ def render_pairs(patient: Anatomy, image_size: int, draws: Iterable[Draw], devic
     """
     camera = frame(patient, image_size)
     base = place(aperture(patient.mu, patient.spacing, camera), patient.spacing, camera, device=device)
-    scenarios, rendered = [], []
+    scenarios, rendered, columns = [], [], []
     for draw in draws:
-        scenarios.append(draw[0])
+        scenarios.append(draw.scenario)
         rendered.append(_render_pair(patient, base, draw, device))
+        known = {"pose_difference": f"{draw.pose_difference:.1f}", "group": draw.group}
+        columns.append(columns_of(draw.scenario, rendered[-1][2]) | known)
     baseline, followup, target, target_baseline = (np.stack(each) for each in zip(*rendered, strict=True))
     return Pairs(
         baseline=baseline,
@@ -55,6 +78,7 @@ def render_pairs(patient: Anatomy, image_size: int, draws: Iterable[Draw], devic
         target_baseline=target_baseline,
         findings=[scenario.changing for scenario in scenarios],
         present=[scenario.present for scenario in scenarios],
+        columns=columns,
     )
 
 
@@ -62,12 +86,15 @@ def _render_pair(
     patient: Anatomy, base: PlacedVolume, draw: Draw, device: str
 ) -> tuple[Plane, Plane, Plane, Plane]:
     """Baseline, followup, target and target in the baseline's geometry, each `[H, W]`."""
-    scenario, poses, rng = draw
-    changes = play(scenario, patient, lambda thorax, name: INSERT[name](thorax, rng))
-    stable, new, old = (_project_changes(some, patient, base.camera, poses, device) for some in changes)
-    healthy = base.shoot(poses) + stable
+    played = play(draw.scenario, patient, lambda thorax, name: INSERT[name](thorax, draw.findings))
+    stable, new, old, arriving, leaving = (
+        _project_changes(some, patient, base.camera, draw.poses, device)
+        for some in (played.stable, played.appearing, played.resolving, played.arriving, played.leaving)
+    )
+    lines = base.shoot(draw.poses) + stable
+    baseline, followup = lines[0] + old[0] + leaving[0], lines[1] + new[1] + arriving[1]
     change = change_map(new - old)
-    return expose(healthy[0] + old[0], rng), expose(healthy[1] + new[1], rng), change[1], change[0]
+    return expose(baseline, draw.films), expose(followup, draw.films), change[1], change[0]
 
 
 def _project_changes(

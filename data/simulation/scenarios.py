@@ -1,13 +1,15 @@
 """What changes between the two radiographs of a pair: which findings appear, resolve, or stay."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from data.config import ScenarioOptions
-from data.findings import FINDINGS, Finding
+from data.config import ScenarioOptions, changing
+from data.findings import CHANGED, FINDINGS, Finding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +19,10 @@ class Scenario:
     appearing: tuple[Finding, ...] = ()
     resolving: tuple[Finding, ...] = ()
     stable: tuple[Finding, ...] = ()
+    arriving: tuple[Finding, ...] = ()
+    """Nuisances that only the followup shows; no part of the target."""
+    leaving: tuple[Finding, ...] = ()
+    """Nuisances that only the baseline shows."""
 
     @property
     def changing(self) -> tuple[Finding, ...]:
@@ -27,7 +33,8 @@ class Scenario:
     @property
     def present(self) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:
         """Findings that the baseline and that the followup shows, in the order of the registry."""
-        old, new = {*self.resolving, *self.stable}, {*self.appearing, *self.stable}
+        old = {*self.resolving, *self.stable, *self.leaving}
+        new = {*self.appearing, *self.stable, *self.arriving}
         return tuple(x for x in FINDINGS if x in old), tuple(x for x in FINDINGS if x in new)
 
     @classmethod
@@ -45,17 +52,18 @@ def draw_in_turns(
     findings: Sequence[Finding], pairs: int, shares: ScenarioOptions, rng: np.random.Generator
 ) -> list[Scenario]:
     """One scenario for every pair of a patient. Findings take turns, so each is equally frequent."""
-    turns = [findings[i] for i in rng.permutation(len(findings))]
+    can_change = changing(findings, shares)
+    turns = [can_change[i] for i in rng.permutation(len(can_change))]
     scenarios = []
-    for pair in range(pairs):
-        first = turns[pair % len(turns)]
+    for change in range(math.ceil(pairs / shares.views_per_change)):
+        first = turns[change % len(turns)]
         others = [turns[i] for i in rng.permutation(len(turns)) if turns[i] != first]
-        changing: tuple[Finding, ...] = () if rng.random() < shares.unchanged else (first,)
-        if changing and others and rng.random() < shares.second:
-            changing = (first, others.pop())
+        chosen: tuple[Finding, ...] = () if rng.random() < shares.unchanged else (first,)
+        if chosen and others and rng.random() < shares.second:
+            chosen = (first, others.pop())
         staying = (others.pop(),) if others and rng.random() < shares.stable else ()
-        scenarios.append(Scenario.draw(changing, staying, rng))
-    return scenarios
+        scenarios.append(_disturbed(Scenario.draw(chosen, staying, rng), shares, rng))
+    return [scenario for scenario in scenarios for _ in range(shares.views_per_change)][:pairs]
 
 
 def draw_by_weight(
@@ -65,9 +73,9 @@ def draw_by_weight(
     changes = rng.random() >= shares.unchanged
     second = changes and rng.random() < shares.second
     stays = rng.random() < shares.stable
-    left = {name: weight for name, weight in weights.items() if weight > 0}
+    left = {name: weights[name] for name in changing(weights, shares) if weights[name] > 0}
     drawn = [_take(left, rng) if wanted else () for wanted in (changes, second, stays)]
-    return Scenario.draw((*drawn[0], *drawn[1]), drawn[2], rng)
+    return _disturbed(Scenario.draw((*drawn[0], *drawn[1]), drawn[2], rng), shares, rng)
 
 
 def _take(left: dict[Finding, float], rng: np.random.Generator) -> tuple[Finding, ...]:
@@ -78,6 +86,39 @@ def _take(left: dict[Finding, float], rng: np.random.Generator) -> tuple[Finding
     name = list(left)[int(rng.choice(len(left), p=weights / weights.sum()))]
     del left[name]
     return (name,)
+
+
+def _disturbed(scenario: Scenario, shares: ScenarioOptions, rng: np.random.Generator) -> Scenario:
+    """With a nuisance that comes, goes or is moved, equally likely, as often as asked."""
+    if not shares.nuisances or rng.random() >= shares.nuisance:
+        return scenario
+    name = (shares.nuisances[int(rng.integers(len(shares.nuisances)))],)
+    arriving, leaving = ((name, ()), ((), name), (name, name))[int(rng.integers(3))]
+    return replace(scenario, arriving=arriving, leaving=leaving)
+
+
+def columns_of(scenario: Scenario, target: NDArray[np.float32]) -> dict[str, str]:
+    """What a pair shows, by the names of a manifest's columns, for numbers to be broken down by.
+
+    Args:
+        scenario: what changes.
+        target: the signed change `[H, W]` in [-1, 1].
+
+    Returns:
+        `direction` (appearing, resolving, both, unchanged), `stable` and `nuisances` (names joined by +, or
+        none) and, where something changed, `size` (share of the image that did) and `contrast` (the largest
+        change).
+    """
+    directions = {(True, True): "both", (True, False): "appearing", (False, True): "resolving"}
+    change = np.abs(target)
+    columns = {
+        "direction": directions.get((bool(scenario.appearing), bool(scenario.resolving)), "unchanged"),
+        "stable": "+".join(scenario.stable) or "none",
+        "nuisances": "+".join(dict.fromkeys((*scenario.arriving, *scenario.leaving))) or "none",
+    }
+    if scenario.changing:
+        columns |= {"size": f"{(change > CHANGED).mean():.4f}", "contrast": f"{change.max():.3f}"}
+    return columns
 
 
 class Place(Protocol):
@@ -91,10 +132,19 @@ PlaceT = TypeVar("PlaceT", bound=Place)
 ChangeT = TypeVar("ChangeT")
 
 
-def play(
-    scenario: Scenario, place: PlaceT, draw: Callable[[PlaceT, Finding], ChangeT]
-) -> tuple[list[ChangeT], list[ChangeT], list[ChangeT]]:
-    """Draw the stable, the appearing and the resolving findings.
+@dataclass(frozen=True, kw_only=True)
+class Played(Generic[ChangeT]):
+    """What the findings of a scenario look like; the fields are those of the scenario."""
+
+    stable: list[ChangeT]
+    appearing: list[ChangeT]
+    resolving: list[ChangeT]
+    arriving: list[ChangeT]
+    leaving: list[ChangeT]
+
+
+def play(scenario: Scenario, place: PlaceT, draw: Callable[[PlaceT, Finding], ChangeT]) -> Played[ChangeT]:
+    """Draw the findings of a scenario.
 
     Each is drawn into what it meets: the stable ones are there before any other.
 
@@ -104,7 +154,9 @@ def play(
         draw: one finding, drawn into the place as it is by then.
     """
     stable, place = _put(scenario.stable, place, draw)
-    return stable, _put(scenario.appearing, place, draw)[0], _put(scenario.resolving, place, draw)[0]
+    appearing, resolving = (_put(names, place, draw)[0] for names in (scenario.appearing, scenario.resolving))
+    arriving, leaving = (_put(names, place, draw)[0] for names in (scenario.arriving, scenario.leaving))
+    return Played(stable=stable, appearing=appearing, resolving=resolving, arriving=arriving, leaving=leaving)
 
 
 def _put(

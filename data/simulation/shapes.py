@@ -1,6 +1,6 @@
 """Shapes that volumes and radiographs share: smooth fields, borders, blurs, curves, plates; lengths in mm."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from data.findings import CAN_TURN_DEGREES, Side
 
 Array = NDArray[np.float32]
+OTHER_SIDE: Mapping[Side, Side] = {"left": "right", "right": "left"}
 Curve = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
@@ -54,8 +55,7 @@ def blur(plane: Array, sigma: float) -> Array:
 
 def draw_side(rng: np.random.Generator, probability: float = 0.5, side: Side = "left") -> Side:
     """One side of the chest, `side` with this probability."""
-    other: Side = "right" if side == "left" else "left"
-    return side if rng.random() < probability else other
+    return side if rng.random() < probability else OTHER_SIDE[side]
 
 
 def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -21,7 +21,7 @@ from data.synthesize.options import SynthesizeConfig
 from data.synthesize.output import (
     MANIFEST,
     PRIVATE,
-    claim,
+    claimed,
     finished,
     output_of,
     pseudonyms,
@@ -94,7 +94,12 @@ def synthesize(config: SynthesizeConfig, *, progress: bool = True) -> Summary:
         config.ct, pseudonyms(config), workers=config.workers or available_cores(), progress=progress
     )
     log.info("%d volume(s) in %s", len(sources), config.ct)
-    claim(config)
+    with claimed(config):
+        return _complete(sources, config, device, progress)
+
+
+def _complete(sources: Sequence[Source], config: SynthesizeConfig, device: str, progress: bool) -> Summary:
+    """Render what is missing and write down what is there."""
     digests = {source.name: source.digest(config.ct) for source in sources}
     done = _finished(digests, config)
     write_private(config, sources, {})

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import arg
 
 from data.base.checks import at_least, between, require
-from data.config import ChangeOption, ScenarioOptions, SplitConfig
+from data.config import NOTHING_LEFT, ChangeOption, ScenarioOptions, SplitConfig, changing
 from data.findings import FINDINGS, TABLE, Finding
 
 _Weights: Any = make_dataclass(
@@ -93,6 +93,8 @@ class SynthesizeConfig(SplitConfig, ScenarioOptions):
         SplitConfig.__post_init__(self)
         ScenarioOptions.__post_init__(self)
         at_least(self, 1, "pairs_per_patient", "patients_per_volume")
+        possible = [name for name in FINDINGS if self.findings.of(name)]
+        require(bool(changing(possible, self)), "nuisances", " ".join(self.nuisances), NOTHING_LEFT)
         at_least(self, 0, "workers", "seed")
         between(self, 32, 4096, "image_size")
 

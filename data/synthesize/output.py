@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
 from data.base.atomic import write_rows
@@ -15,7 +16,7 @@ from data.synthesize.options import SynthesizeConfig
 
 MANIFEST = "manifest.csv"
 PRIVATE = "volumes.private.csv"
-_VERSION = 2
+_VERSION = 3
 """Raise it whenever the same settings give other pixels."""
 _PSEUDONYM = re.compile("ct[0-9]{4,}")
 _PRIVATE_HEAD = ("volume", "path", "reason")
@@ -39,10 +40,10 @@ def output_of(config: SynthesizeConfig) -> OutputFolder:
     return OutputFolder(path=config.out, state=".synthesis", last=MANIFEST, files=files)
 
 
-def claim(config: SynthesizeConfig) -> None:
-    """Take the folder of a run for its settings; the errors are those of `OutputFolder.claim`."""
+def claimed(config: SynthesizeConfig) -> AbstractContextManager[None]:
+    """Have the folder of a run for its settings; the errors are those of `OutputFolder.claimed`."""
     settings = {"version": _VERSION, **config.settings()}
-    output_of(config).claim(settings, overwrite=config.overwrite)
+    return output_of(config).claimed(settings, overwrite=config.overwrite)
 
 
 def finished(config: SynthesizeConfig) -> list[Record]:
@@ -94,5 +95,7 @@ def write_patient(config: SynthesizeConfig, volume: str, patient: int, digest: s
             files = flat_files(pair) if config.format == "png" else nested_files(name, f"{number:03d}")
             planes = {role: getattr(pairs, role)[number] for role in PAIR_FILES}
             write_pair(folder, files, planes, config.change)
-            rows.append({"id": pair, "patient_id": name, **files, "findings": "+".join(findings)})
+            known = {"findings": "+".join(findings), **pairs.columns[number]}
+            group = f"{name}_{known['group']}"
+            rows.append({"id": pair, "patient_id": name, **files, **known, "group": group})
         record |= asdict(Record(volume=volume, patient=patient, digest=digest, rows=rows))

@@ -48,9 +48,16 @@ def render_virtual_patient(
 
     def draws() -> Iterator[Draw]:
         for pair in range(config.pairs_per_patient):
-            rng = _rng(config.seed, volume, patient, pair)
-            poses = draw_pose(config.pose, rng), draw_pose(config.pose, rng)
-            yield draw_by_weight(weights, config, rng), poses, rng
+            change = pair // config.views_per_change
+            findings = _rng("findings", config.seed, volume, patient, change)
+            films = _rng("films", config.seed, volume, patient, pair)
+            yield Draw(
+                scenario=draw_by_weight(weights, config, findings),
+                group=str(change),
+                poses=(draw_pose(config.pose, films), draw_pose(config.pose, films)),
+                findings=findings,
+                films=films,
+            )
 
     return render_pairs(anatomy, config.image_size, draws(), device)
 

@@ -1,8 +1,9 @@
 """The adversarial stage: put together, run, and judged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +19,30 @@ from gan.adversarial.networks import build_discriminator, build_generator
 from gan.adversarial.objective import build_objective
 from gan.adversarial.options import AdversarialConfig
 from gan.adversarial.step import AdversarialState, adversarial_step, assemble, ema_update, set_trainable
-from gan.measures.change import ChangeMaps, change_table
+from gan.measures.baselines import BASELINES, baseline_maps
+from gan.measures.evaluation import REPLICATES, Evaluation, Tally
+from gan.measures.report import logged, summarise, table, test_line, write_cases, write_summary
 from gan.pictures.change import draw_change_grid
 from gan.pictures.curves import draw_curves
 from gan.run.directory import RunDir
 from gan.run.handover import (
+    ANY,
     Preprocessing,
     load_encoder,
     load_network,
     save_network,
     transfer_encoder,
 )
+from gan.run.judge import of_sources
 from gan.run.loaders import Loaders, choose_cases, open_loaders
 from gan.run.loop import train
 from gan.run.optim import channels_last, learning_rate, set_learning_rate
 from gan.run.progress import Terms
 from gan.run.run import Run, parameter_count
 from gan.run.schedules import ema_decay
+
+MODEL = "model"
+"""What the generator is called among the methods that are judged."""
 
 
 def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) -> Run:
@@ -49,8 +57,12 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
         Interrupted: a signal asked to stop; the run has saved itself.
     """
     config = replace(config, data=settled(config.data))
-    run = Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0)
-    encoder = None if pretrained is None else load_encoder(pretrained)
+    with Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0) as run:
+        return _train(run, config, pretrained)
+
+
+def _train(run: Run, config: AdversarialConfig, pretrained: RunDir | None) -> Run:
+    encoder = None if pretrained is None else load_encoder(pretrained, config.encoder)
     state = build_state(run.accelerator, config, encoder)
     loaders = open_loaders(run.accelerator, config, open_pairs, collate_pairs)
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
@@ -61,16 +73,40 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
 
     # Of the saved generator, on patients never trained on.
     run.accelerator.wait_for_everyone()
-    generator = load_network(run.directory.generator)[0].to(run.accelerator.device)
-    report = stage.maps(generator, run.log.watch(loaders.test)).report()
-    run.write_test(report, loaders)
+    generator = load_network(run.directory.generator, trusted=ANY)[0].to(run.accelerator.device)
+    validated = stage.judge(generator, chain.from_iterable(loaders.val.values()), beside=True)
+    thresholds = validated.best_thresholds() if validated.changed else {}
+    tested = {
+        name: stage.judge(generator, run.log.watch(batches), beside=True, thresholds=thresholds)
+        for name, batches in loaders.test.items()
+    }
+    lines = {name: test_line(evaluation, MODEL, list(BASELINES)) for name, evaluation in tested.items()}
+    run.write_test(of_sources(lines), loaders)
     if run.accelerator.is_main_process:
         draw_curves(run.directory.curves, run.directory.metrics)
-        changed = f"{report['changed']:.1%} of the pixels changed"
-        run.log.say(f"\n{report['pairs']} pairs of held-out patients, {changed}\n{change_table(report)}")
+        for number, (name, evaluation) in enumerate(tested.items(), start=1):
+            conclude(run, f"{number}" if len(tested) > 1 else "", name, evaluation)
         run.log.say(f"generator: {run.directory.generator}")
     run.accelerator.end_training()
     return run
+
+
+def conclude(run: Run, place: str, source: str, tested: Evaluation) -> None:
+    """Write and show what the run comes to on patients never trained on.
+
+    Args:
+        run: the run.
+        place: where in its folder of evaluations; each source of a mix has one of its own.
+        source: name of that source; empty where there is only one.
+        tested: what was found.
+    """
+    summary = summarise(tested, models=[MODEL], by=["finding"], replicates=REPLICATES)
+    folder = run.directory.evaluation / place
+    write_summary(folder / "summary.json", summary)
+    write_cases(folder / "cases.csv", tested)
+    of = f" of {source}" if source else ""
+    run.log.say(f"\n{summary['pairs']} pairs of {summary['patients']} held-out patients{of}")
+    run.log.say(table(summary, {MODEL: "change model", **BASELINES}))
 
 
 def build_state(
@@ -127,7 +163,7 @@ class AdversarialStage:
 
     def evaluate(self, batches: Iterable[PairBatch]) -> dict[str, Any]:
         """Numbers of the averaged generator."""
-        return dict(self.maps(self.state.ema.module, batches).summary())
+        return dict(logged(self.judge(self.state.ema.module, batches), MODEL))
 
     def draw(self, path: Path) -> None:
         """The sample grid of the averaged generator, and what D makes of it."""
@@ -171,22 +207,37 @@ class AdversarialStage:
     def _encoder_parameters(self) -> list[nn.Parameter]:
         return [parameter for parameter in self._encoder.parameters() if parameter.requires_grad]
 
-    def maps(self, generator: nn.Module, batches: Iterable[PairBatch]) -> ChangeMaps:
-        """The change maps of a split, from all processes."""
-        accelerator = self.state.accelerator
-        maps = ChangeMaps(signed=self._signed)
+    def judge(
+        self,
+        generator: nn.Module,
+        batches: Iterable[PairBatch],
+        *,
+        beside: bool = False,
+        thresholds: Mapping[str, int] | None = None,
+    ) -> Evaluation:
+        """What the generator makes of a split, in all processes; `beside` it the maps without a model."""
+        tally = Tally(self._signed, thresholds)
         for batch in batches:
-            assert batch.target is not None
-            prediction = self._predict(generator, batch)
-            valid = torch.ones_like(batch.target) if batch.valid is None else batch.valid
-            prediction, target, difference, valid = accelerator.gather_for_metrics(
-                (prediction, batch.target, batch.followup - batch.baseline, valid)
-            )
-            findings = accelerator.gather_for_metrics(batch.findings, use_gather_object=True)
-            maps.add(
-                prediction=prediction, target=target, difference=difference, valid=valid, findings=findings
-            )
-        return maps
+            maps = {MODEL: self._predict(generator, batch)}
+            if beside:
+                maps |= baseline_maps(batch.baseline, batch.followup, signed=self._signed)
+            tally.add(*self._gathered(maps, batch))
+        return tally.judge()
+
+    def _gathered(self, maps: dict[str, Tensor], batch: PairBatch) -> tuple[dict[str, Tensor], PairBatch]:
+        """Maps and pairs of all processes, each pair once."""
+        gather = self.state.accelerator.gather_for_metrics
+        valid = torch.ones_like(batch.followup) if batch.valid is None else batch.valid
+        tensors = {"followup": batch.followup, "baseline": batch.baseline, "target": batch.target}
+        tensors |= {"valid": valid, **{f"map/{name}": values for name, values in maps.items()}}
+        tensors = gather(tensors)
+        known = {
+            name: gather(getattr(batch, name), use_gather_object=True)
+            for name in ("id", "patient_id", "findings", "columns")
+        }
+        gathered = {name: tensors.pop(name) for name in ("followup", "baseline", "target", "valid")}
+        maps = {name.removeprefix("map/"): values for name, values in tensors.items()}
+        return maps, PairBatch(**gathered, **known)
 
     @torch.no_grad()
     def _predict(self, generator: nn.Module, batch: PairBatch) -> Tensor:

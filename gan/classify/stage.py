@@ -17,12 +17,14 @@ from gan.classify.options import ClassifyConfig
 from gan.pictures.curves import draw_curves
 from gan.run.directory import RunDir
 from gan.run.handover import (
+    ANY,
     Preprocessing,
     load_encoder,
     load_network,
     save_network,
     transfer_encoder,
 )
+from gan.run.judge import judge_sources, say_sources
 from gan.run.learner import Learner
 from gan.run.loaders import Loaders, choose_cases, open_loaders
 from gan.run.loop import train
@@ -45,12 +47,16 @@ def classify(config: ClassifyConfig, pretrained: RunDir | None) -> Run:
         Interrupted: a signal asked to stop; the run has saved itself.
     """
     config = replace(config, data=settled(config.data))
-    run = Run.start(config, "classify")
+    with Run.start(config, "classify") as run:
+        return _classify(run, config, pretrained)
+
+
+def _classify(run: Run, config: ClassifyConfig, pretrained: RunDir | None) -> Run:
     loaders = open_loaders(run.accelerator, config, open_images, collate_images)
     labels = loaders.splits["train"].labels
     if not labels:
         raise UserError("--data.labels names no label column of the manifest to learn; name at least one")
-    encoder = None if pretrained is None else load_encoder(pretrained)
+    encoder = None if pretrained is None else load_encoder(pretrained, config.encoder)
     model = build_model(config, labels, encoder)
     learner = Learner.prepare(run.accelerator, model, config.optim)
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
@@ -61,12 +67,16 @@ def classify(config: ClassifyConfig, pretrained: RunDir | None) -> Run:
 
     # Of the saved classifier, on patients never trained on.
     run.accelerator.wait_for_everyone()
-    classifier = load_network(run.directory.classifier)[0].to(run.accelerator.device)
-    report = stage.report(classifier, run.log.watch(loaders.test))
+    classifier = load_network(run.directory.classifier, trusted=ANY)[0].to(run.accelerator.device)
+    report = judge_sources(lambda batches: stage.report(classifier, batches), loaders.test, run.log)
     run.write_test(report, loaders)
     if run.accelerator.is_main_process:
         draw_curves(run.directory.curves, run.directory.metrics)
-        run.log.say(f"\n{report['images']} images of held-out patients\n{label_table(report)}")
+        say_sources(
+            run.log,
+            report,
+            lambda found: f"{found['images']} images of held-out patients\n{label_table(found)}",
+        )
         run.log.say(f"classifier: {run.directory.classifier}")
     run.accelerator.end_training()
     return run

@@ -17,8 +17,8 @@ SHOWN_MAX = 0.6
 OPAQUE_FROM = 0.2
 """Magnitude from which a change hides the radiograph under it in an overlay; below it shines through."""
 
-_MAGNITUDE = ("inferno", Normalize(0, SHOWN_MAX))
-_SIGNED = ("coolwarm", Normalize(-SHOWN_MAX, SHOWN_MAX))
+MAGNITUDE = ("inferno", Normalize(0, SHOWN_MAX))
+SIGNED = ("coolwarm", Normalize(-SHOWN_MAX, SHOWN_MAX))
 
 
 def draw_change_grid(
@@ -29,7 +29,7 @@ def draw_change_grid(
     `prediction` is `[N, 1, H, W]`; `logits` `[N, 1, h, w]` are D's for it.
     """
     assert batch.target is not None
-    cmap, norm = _SIGNED if signed else _MAGNITUDE
+    cmap, norm = SIGNED if signed else MAGNITUDE
     grey = Normalize(0, 1)
     followups, predictions = planes(batch.followup), planes(prediction)
     overlays = np.stack(
@@ -52,7 +52,7 @@ def draw_change_grid(
 
 def overlay(radiograph: np.ndarray, change: np.ndarray, *, signed: bool) -> np.ndarray:
     """A change map `[H, W]` laid over a radiograph `[H, W]` in `[0, 1]`: RGB `[H, W, 3]` in `[0, 1]`."""
-    cmap, norm = _SIGNED if signed else _MAGNITUDE
+    cmap, norm = SIGNED if signed else MAGNITUDE
     colour = matplotlib.colormaps[cmap](norm(change))[..., :3]
     alpha = np.clip(np.abs(change) / OPAQUE_FROM, 0, 1)[..., None] * 0.85
     return np.clip((1 - alpha) * radiograph[..., None] + alpha * colour, 0, 1)
@@ -62,7 +62,7 @@ def save_overlay(
     path: Path, radiograph: np.ndarray, change: np.ndarray, *, signed: bool, aspect: float = 1.0
 ) -> None:
     """An overlay in the radiograph's own pixels, `aspect` as high as wide, with a colour bar beside it."""
-    cmap, norm = _SIGNED if signed else _MAGNITUDE
+    cmap, norm = SIGNED if signed else MAGNITUDE
     height, width = radiograph.shape[0] * aspect, radiograph.shape[1]
     inches = max(4.0, height / DPI)
     figure = Figure(figsize=(inches * width / height + 1.2, inches), dpi=DPI, layout="constrained")

@@ -26,7 +26,7 @@ def draw_curves(path: Path, metrics: Path) -> None:
             if split != "test":
                 steps, values = zip(*points, strict=True)
                 axis.plot(steps, values, marker="o" if len(points) < 30 else "", markersize=3, label=split)
-        axis.set_title(name, fontsize=10)
+        axis.set_title(name, fontsize=10, parse_math=False)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.grid(alpha=0.3)

@@ -64,7 +64,9 @@ def draw_grid(path: Path, labels: Sequence[str], columns: Sequence[Column]) -> N
                 axes.set_title(column.title, fontsize=11)
             if position == 0:
                 text = "\n".join(textwrap.wrap(labels[row], 16, break_on_hyphens=False))
-                axes.text(-0.06, 0.5, text, transform=axes.transAxes, ha="right", va="center", fontsize=9)
+                at = axes.transAxes
+                name = axes.text(-0.06, 0.5, text, transform=at, ha="right", va="center", fontsize=9)
+                name.set_parse_math(False)  # a patient may be called $1
         if column.bar and column.norm:
             inset = 0.08 * PANEL_INCHES  # keeps the numbers of neighbouring bars apart
             bar = axes_at(left + inset, TITLE_INCHES + pitch * rows + 0.05, PANEL_INCHES - 2 * inset, 0.12)

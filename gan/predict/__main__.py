@@ -8,7 +8,8 @@ import tyro
 
 from data.base.commandline import argv, run_command, tyro_parse
 from data.base.errors import UserError
-from gan.predict.place import generator_folder, overlay_path
+from gan.predict.place import overlay_path
+from gan.run.generator import generator_folder
 
 OUTPUT_SUFFIXES = (".png", ".npy", ".nii", ".nii.gz")  # data.files.maps.WRITABLE, which would import NumPy
 
@@ -18,7 +19,7 @@ class PredictConfig:
     """Map what changed between two radiographs of one patient, in the followup's own pixels."""
 
     run: tyro.conf.Positional[Path]
-    """A finished run of gan.adversarial, or its generator/ folder."""
+    """A finished run of gan.adversarial, its generator/ folder, or a hub id."""
     baseline: tyro.conf.Positional[Path]
     """The earlier radiograph."""
     followup: tyro.conf.Positional[Path]
@@ -29,6 +30,8 @@ class PredictConfig:
     The overlay is written beside it as NAME_overlay.png."""
     cpu: bool = False
     """Stay on the CPU even where there is a GPU."""
+    trust_remote_code: bool = False
+    """Import the generator's class where it is not one of ours: code of whoever made the run is executed."""
 
 
 def main() -> None:
@@ -49,7 +52,7 @@ def main() -> None:
     from gan.run.change_model import ChangeModel
 
     device = "cpu" if config.cpu or not torch.cuda.is_available() else "cuda"
-    model = ChangeModel.load(folder, device=device)
+    model = ChangeModel.load(folder, device=device, trust_remote_code=config.trust_remote_code)
     for path in predict_files(model, config.baseline, config.followup, config.output):
         print(path)
 

@@ -1,6 +1,6 @@
 """Contrastive learning: two differently augmented views of a radiograph are found among those of others."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,16 +101,19 @@ class ContrastiveStage:
         preprocessing = Preprocessing.of(self.config.encoder, self.config.data)
         save_network(self.learner.network.encoder, self.directory.encoder, preprocessing)
 
-    def test(self, batches: Iterable[ImageBatch]) -> tuple[dict[str, Any], str]:
-        """Recall of the best model and of the untrained one it began as, and the same as a table."""
+    def test(self, batches: Iterable[ImageBatch]) -> dict[str, Any]:
+        """Recall of the best model and of the untrained one it began as."""
         numbers, images = self._judge(self.learner.network, batches)
         torch.manual_seed(fold_seed("initialisation", self.config.seed))
         fresh = self.build_model(self.config).to(self.learner.accelerator.device)
-        untrained, _ = self._judge(fresh, self.loaders.test)
+        untrained, _ = self._judge(fresh, batches)
+        return {**numbers, "images": images, "untrained": untrained}
+
+    def final_words(self, numbers: Mapping[str, Any]) -> str:
+        """What `test` found, for a terminal."""
         found = {name: value for name, value in numbers.items() if "recall" in name}
-        table = retrieval_table(found, untrained, images)
-        title = f"recall of the other view among {images} images of held-out patients"
-        return {**numbers, "images": images, "untrained": untrained}, f"{title}\n{table}"
+        table = retrieval_table(found, numbers["untrained"], numbers["images"])
+        return f"recall of the other view among {numbers['images']} images of held-out patients\n{table}"
 
     @torch.no_grad()
     def _judge(self, model: Any, batches: Iterable[ImageBatch]) -> tuple[dict[str, float], int]:

@@ -14,6 +14,7 @@ from gan.pretrain.masked import MaskedStage
 from gan.pretrain.options import PretrainConfig
 from gan.run.checkpoint import load_best_weights
 from gan.run.handover import load_encoder
+from gan.run.judge import judge_sources, say_sources
 from gan.run.learner import Learner
 from gan.run.loaders import choose_cases, open_loaders
 from gan.run.loop import train
@@ -33,7 +34,11 @@ def pretrain(config: PretrainConfig) -> Run:
         Interrupted: a signal asked to stop; the run has saved itself.
     """
     config = replace(config, data=settled(config.data))
-    run = Run.start(config, "pretrain")
+    with Run.start(config, "pretrain") as run:
+        return _pretrain(run, config)
+
+
+def _pretrain(run: Run, config: PretrainConfig) -> Run:
     torch.manual_seed(fold_seed("initialisation", config.seed))
     method = METHODS[config.method]
     learner = Learner.prepare(run.accelerator, method.build_model(config), config.optim)
@@ -48,12 +53,12 @@ def pretrain(config: PretrainConfig) -> Run:
 
     # Of the best model, whose encoder was saved, on patients never trained on.
     load_best_weights(run.directory, learner.network)
-    numbers, table = stage.test(run.log.watch(loaders.test))
+    numbers = judge_sources(stage.test, loaders.test, run.log)
     run.write_test(numbers, loaders)
     if run.accelerator.is_main_process:
-        encoder = load_encoder(run.directory)  # read back what the next stage will get
+        encoder = load_encoder(run.directory, config.encoder)  # read back what the next stage will get
         draw_curves(run.directory.curves, run.directory.metrics)
-        run.log.say(f"\n{table}")
+        say_sources(run.log, numbers, stage.final_words)
         run.log.say(f"encoder ({parameter_count(encoder)}): {run.directory.encoder}")
     run.accelerator.end_training()
     return run

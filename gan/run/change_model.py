@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from data import Radiograph, fit_to_square, read_radiograph, restore_from_square
-from gan.run.handover import Preprocessing, load_network
+from gan.run.handover import ANY, Preprocessing, load_network
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,20 @@ class ChangeModel:
     preprocessing: Preprocessing
 
     @classmethod
-    def load(cls, folder: Path | str, *, device: torch.device | str = "cpu") -> "ChangeModel":
+    def load(
+        cls, folder: Path | str, *, device: torch.device | str = "cpu", trust_remote_code: bool = False
+    ) -> "ChangeModel":
         """What adversarial training saved as `generator/`.
 
+        Args:
+            folder: where it lies.
+            device: where it computes.
+            trust_remote_code: import the classes that the folder names, also from outside of `networks`.
+
         Raises:
-            UserError: the folder holds no generator.
+            UserError: the folder holds no generator, or one of a class that is not trusted.
         """
-        generator, preprocessing = load_network(Path(folder))
+        generator, preprocessing = load_network(Path(folder), trusted=ANY if trust_remote_code else "")
         return cls(generator.to(device), preprocessing)
 
     @torch.no_grad()

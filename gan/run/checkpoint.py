@@ -1,10 +1,12 @@
 """Checkpoints: whole training states, written so that a kill at any moment leaves a readable one."""
 
+import hashlib
 import json
 import os
 import pickle
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from data.base.atomic import whole_folder
+from data.base.atomic import give_usual_permissions, remove_parts, whole_folder
 from data.base.errors import UserError, first_line
 from gan.run.directory import RunDir
+from gan.run.disk import named_if_not_written, require_room
 from gan.run.progress import Progress
 
 _MARKER = "step.json"  # written last: a directory without it is no checkpoint
+_DIGESTS = "sha256"
 _PREFIX = "step_"
 BEST = "best"
 
@@ -31,31 +35,50 @@ def save_checkpoint(
     *,
     keep: int,
     kept: Mapping[str, nn.Module],
-    best: bool = False,
 ) -> Path:
-    """Write `checkpoints/step_N`, and `checkpoints/best` if it is; drop all but the newest `keep`.
+    """Write `checkpoints/step_N` whole, with a fingerprint of every file; drop all but the newest `keep`.
 
-    Everything is written under a temporary name and moved into place whole. Every process calls this.
-    `kept` are modules that accelerate has not prepared, by the names of their files.
+    Every process calls this. `kept` are modules that accelerate has not prepared, by their files' names.
+
+    Raises:
+        DataError: it cannot be written, such as for lack of room.
     """
     final = directory.checkpoints / f"{_PREFIX}{progress.step:08d}"
-    leads = accelerator.is_main_process
-    with whole_folder(final, wait=accelerator.wait_for_everyone, leads=leads) as part:
+    leads, wait = accelerator.is_main_process, accelerator.wait_for_everyone
+    if leads:
+        needed = checkpoint_bytes(accelerator, kept)
+        require_room(directory.checkpoints, needed, f"{final.name} takes", "move it and --resume it there")
+    with whole_folder(final, wait=wait, leads=leads) as part, named_if_not_written(final):
         accelerator.save_state(str(part))
         torch.save(progress.state_dict(), part / f"progress_{accelerator.process_index}.pt")
+        wait()
         if leads:
             for name, module in kept.items():
                 torch.save(module.state_dict(), part / f"{name}.pt")
             marker = {"step": progress.step, "processes": accelerator.num_processes}
-            (part / _MARKER).write_text(json.dumps(marker))
+            (part / _MARKER).write_text(json.dumps({**marker, _DIGESTS: _digests(part)}))
+            give_usual_permissions(part)
     if leads:
-        if best:
-            with whole_folder(directory.checkpoints / BEST) as part:
-                shutil.copytree(final, part, copy_function=_link, dirs_exist_ok=True)
         for path in list_checkpoints(directory)[:-keep]:
             shutil.rmtree(path)
-    accelerator.wait_for_everyone()
+    wait()
     return final
+
+
+def checkpoint_bytes(accelerator: Accelerator, kept: Mapping[str, nn.Module]) -> int:
+    """About as many as a checkpoint takes: weights, buffers, and two moments of what is trained."""
+    modules = [*accelerator._models, *kept.values()]
+    held = [tensor for module in modules for tensor in (*module.parameters(), *module.buffers())]
+    groups = [group for optimizer in accelerator._optimizers for group in optimizer.param_groups]
+    moments = [tensor for group in groups for tensor in group["params"] for _ in range(2)]
+    return sum(tensor.nbytes for tensor in (*held, *moments))
+
+
+def keep_best(directory: RunDir) -> None:
+    """Have the checkpoint just written as `checkpoints/best`; the main process calls this."""
+    with whole_folder(directory.checkpoints / BEST) as part:
+        newest = list_checkpoints(directory)[-1]
+        shutil.copytree(newest, part, copy_function=_link, dirs_exist_ok=True)
 
 
 def list_checkpoints(directory: RunDir) -> list[Path]:
@@ -105,23 +128,58 @@ def load_checkpoint(
 
 
 def load_best_weights(directory: RunDir, model: nn.Module) -> None:
-    """Put the weights of `checkpoints/best` into the (first) model of a stage, as accelerate prepared it."""
+    """Put the weights of `checkpoints/best` into the (first) model of a stage, as accelerate prepared it.
+
+    Raises:
+        UserError: they are not what was written.
+    """
+    if damaged := damaged_files(directory.checkpoints / BEST):
+        raise UserError(f"{directory.checkpoints / BEST} is damaged ({', '.join(damaged)}); train again")
     model.load_state_dict(load_file(directory.checkpoints / BEST / "model.safetensors"), strict=True)
 
 
-def newest_checkpoint(directory: RunDir) -> Path:
-    """The checkpoint to resume from.
+def newest_checkpoint(directory: RunDir) -> tuple[Path, list[str]]:
+    """The newest checkpoint that is as it was written, and why newer ones are passed over.
+
+    What killed runs left in the directory goes.
 
     Raises:
         UserError: the run has none.
     """
-    found = list_checkpoints(directory)
-    if not found:
-        raise UserError(
-            f"--resume {directory.path}: no checkpoint in {directory.checkpoints}; start the run again "
-            "without --resume"
+    for folder in (directory.path, directory.checkpoints, directory.samples):
+        remove_parts(folder)
+    found, problems = list_checkpoints(directory), list[str]()
+    for path in reversed(found):
+        damaged = damaged_files(path)
+        if not damaged:
+            return path, problems
+        problems.append(f"{path} is damaged ({', '.join(damaged)})")
+    reason = problems[0] if problems else f"no checkpoint in {directory.checkpoints}"
+    raise UserError(f"--resume {directory.path}: {reason}; start the run again without --resume")
+
+
+def damaged_files(checkpoint: Path) -> list[str]:
+    """Names of the files of a checkpoint that are missing or not what was written."""
+    try:
+        written = json.loads((checkpoint / _MARKER).read_text()).get(_DIGESTS, {})
+    except (OSError, ValueError, AttributeError):
+        return [_MARKER]
+    found = _digests(checkpoint)
+    return sorted(name for name, digest in written.items() if found.get(name) != digest)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file but the marker, by its path in the folder."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != _MARKER]
+    with ThreadPoolExecutor() as pool:
+        return dict(
+            zip((str(path.relative_to(folder)) for path in files), pool.map(_digest, files), strict=True)
         )
-    return found[-1]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _options(optimizer: Any) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from gan.run.options import Preset, StageConfig
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
 # What says how to start, not what to run: never written to config.yaml.
-_START_FIELDS = ("config", "run_dir", "overwrite", "resume")
+_START_FIELDS = ("config", "run_dir", "overwrite", "resume", "trust_remote_code")
 
 
 # Options by which a config.yaml is known for another stage's.

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from data.base.errors import UserError
 from gan.run.directory import RunDir
+from gan.run.optim import diverged
 
 
 class FiniteWatch:
@@ -17,17 +18,21 @@ class FiniteWatch:
     Args:
         accelerator: whose processes must agree.
         directory: the run, for what to do about it.
+        kept: modules that are saved and that accelerate has not prepared.
     """
 
-    def __init__(self, accelerator: Accelerator, directory: RunDir) -> None:
+    def __init__(
+        self, accelerator: Accelerator, directory: RunDir, kept: Mapping[str, nn.Module] | None = None
+    ) -> None:
         self._accelerator = accelerator
+        self._kept = kept or {}
         self._sound = f"what {directory.checkpoints} holds is from before"
         self._first: dict[str, Tensor] = {}
         self._samples: dict[int, list[str]] = {}
 
     def add(self, terms: Mapping[str, Tensor], step: int, samples: Sequence[str]) -> None:
         """Take in the terms of step `step` (from 1) on the samples of these ids."""
-        for name, value in terms.items():
+        for name, value in {**terms, **self._gradient()}.items():
             at = torch.where(value.isfinite(), math.inf, float(step))
             self._first[name] = torch.minimum(self._first[name], at) if name in self._first else at
         self._samples[step] = list(samples)
@@ -52,13 +57,25 @@ class FiniteWatch:
             )
         if math.isfinite(firsts[-1]):
             raise UserError(
-                f"parameters are not finite after step {max(samples, default=0)}, although all terms are: a "
-                f"gradient overflowed; lower the learning rate or clip_norm; {self._sound}"
+                f"parameters or buffers are not finite after step {max(samples, default=0)}, although all "
+                f"terms are; lower the learning rate or clip_norm; {self._sound}"
             )
 
+    def _gradient(self) -> dict[str, Tensor]:
+        """NaN from the step on whose gradient was not finite; a term like the others."""
+        flags = [diverged(optimizer) for optimizer in self._accelerator._optimizers]
+        known = [flag for flag in flags if flag is not None]
+        return {"the gradient": torch.where(torch.stack(known).amax() > 0, math.nan, 0.0)} if known else {}
+
     def _parameters_are_finite(self) -> Tensor:
-        norms = [norm for model in self._accelerator._models for norm in _norms(model.parameters())]
+        modules = [*self._accelerator._models, *self._kept.values()]
+        norms = [norm for module in modules for norm in _norms([*module.parameters(), *_quantities(module)])]
         return torch.stack(norms).isfinite().all() if norms else torch.tensor(True)
+
+
+def _quantities(module: nn.Module) -> list[Tensor]:
+    """Buffers that are no counts or flags."""
+    return [buffer for buffer in module.buffers() if buffer.is_floating_point() and buffer.numel()]
 
 
 def _norms(parameters: Iterable[Tensor]) -> list[Tensor]:

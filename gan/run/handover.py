@@ -11,14 +11,17 @@ from typing import Any
 from safetensors.torch import load_model, save_model
 from torch import nn
 
-from data.base.atomic import whole_folder
+from data.base.atomic import give_usual_permissions, whole_folder
 from data.base.errors import UserError, first_line
 from data.config import Change, DataConfig, Framing, Intensity
 from gan.run.directory import RunDir
+from gan.run.disk import named_if_not_written
 from gan.run.loaders import Split
-from gan.run.plugins import network_class
+from gan.run.plugins import is_ours, network_class
 from networks import PretrainedModel
 
+ANY = "*"
+"""Whatever a folder names: this process made it, or its user trusts it."""
 _WEIGHTS = "model.safetensors"
 _PREPROCESSING = "preprocessing.json"
 
@@ -55,26 +58,36 @@ def save_network(model: Any, folder: Path, preprocessing: Preprocessing) -> None
 
     A class of the user's own without `save_pretrained` has no `config.json`.
     """
-    with whole_folder(folder) as part:
+    with whole_folder(folder) as part, named_if_not_written(folder):
         if hasattr(model, "save_pretrained"):
             model.save_pretrained(part)
         else:
             save_model(model, str(part / _WEIGHTS))
         (part / _PREPROCESSING).write_text(json.dumps(asdict(preprocessing), indent=2) + "\n")
+        give_usual_permissions(part)
 
 
-def load_network(folder: Path) -> tuple[nn.Module, Preprocessing]:
+def load_network(folder: Path, *, trusted: str = "") -> tuple[nn.Module, Preprocessing]:
     """A saved network, in eval mode, and how it must be fed.
 
+    Args:
+        folder: what `save_network` wrote, here or elsewhere.
+        trusted: the class outside of `networks` that may be imported, or `ANY` of those the folder names.
+
     Raises:
-        UserError: files are missing or broken, or its class is not to be had.
+        UserError: files are missing or broken, or its class is not to be had or not trusted.
     """
     try:
         preprocessing = Preprocessing(**json.loads((folder / _PREPROCESSING).read_text()))
+        if not is_ours(preprocessing.network) and trusted not in (ANY, preprocessing.network):
+            raise UserError(
+                f"{folder} wants code of its own to be run ({preprocessing.network}); if you trust it, add "
+                "--trust-remote-code"
+            )
         cls = network_class(preprocessing.network, str(folder))
         if hasattr(cls, "from_pretrained"):
             # Its encoder may be a class of the user's own, as it may be itself.
-            trust = {"trust_remote_code": True} if issubclass(cls, PretrainedModel) else {}
+            trust = {"trust_remote_code": trusted == ANY} if issubclass(cls, PretrainedModel) else {}
             return cls.from_pretrained(folder, **trust).eval(), preprocessing
         model = cls()
         load_model(model, folder / _WEIGHTS, strict=True)
@@ -85,16 +98,17 @@ def load_network(folder: Path) -> tuple[nn.Module, Preprocessing]:
     return model.eval(), preprocessing
 
 
-def load_encoder(run: RunDir) -> nn.Module:
-    """The encoder that a pretraining run trained.
+def load_encoder(run: RunDir, spec: str) -> nn.Module:
+    """The encoder that a pretraining run trained; `spec` is the class that `--encoder` names.
 
     Raises:
         UserError: the files are not an encoder.
     """
     try:
-        return load_network(run.encoder)[0]
+        return load_network(run.encoder, trusted=spec)[0]
     except UserError as error:
-        raise UserError(f"{error}; run gan.pretrain again") from error
+        remedy = "; name its --encoder" if "--trust-remote-code" in str(error) else "; run gan.pretrain again"
+        raise UserError(str(error).partition("; if you trust")[0] + remedy) from error
 
 
 def weights_digest(run: RunDir) -> str:
@@ -112,14 +126,15 @@ def seen_by(run: RunDir, splits: Mapping[str, Split]) -> str:
         return ""
     with run.split.open(newline="") as file:
         trained_on = {row["patient_id"] for row in csv.DictReader(file) if row["split"] == "train"}
-    held_out = {patient for name in ("val", "test") for patient in splits[name].patients or ()}
+    others = [split for name, split in splits.items() if name != "train"]
+    held_out = {patient for split in others for patient in split.patients or ()}
     seen = sorted(trained_on & held_out)
     if not seen:
         return ""
     return (
         f"WARNING: {len(seen)} of the {len(held_out)} patients held out here (such as {seen[0]}) were "
-        f"trained on by {run.path}: the final numbers will be too good. Split both runs alike: the same "
-        "--data.split-seed and fractions, or splits named in the manifest."
+        f"trained on by the pretraining {run.path}: the final numbers will be too good. Split both runs "
+        "alike: the same --data.split-seed and fractions, or splits named in the manifest."
     )
 
 

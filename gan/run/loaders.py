@@ -2,42 +2,75 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.data_loader import prepare_data_loader
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 from data.base.seeds import fold_seed
 from data.config import DataConfig
-from data.sources import Split, StreamedSplit
+from data.sources import MixedSplit, Split, StreamedSplit
 from gan.run.options import StageConfig
+from gan.run.signals import loader_processes
 
 Collate = Callable[[Any], Any]
 Open = Callable[[DataConfig], Mapping[str, Split[Any]]]
+Order = Callable[[int, int], Sequence[int]]
 
 
 class EpochSampler(Sampler[int]):
-    """A permutation of the data set that is a function of (seed, epoch) alone.
+    """A permutation of the data set, or the order a mix asks for: a function of (seed, epoch) alone.
 
     The loop sets `epoch`. It is an attribute and no `set_epoch` method, which accelerate would call with
     a count of its own that starts at zero again in a resumed run.
     """
 
-    def __init__(self, size: int, seed: int) -> None:
+    def __init__(self, size: int, seed: int, order: Order | None = None) -> None:
         self.size = size
         self.seed = seed
+        self.order = order or self._permutation
         self.epoch = 0
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(fold_seed("order", self.seed, self.epoch))
-        yield from torch.randperm(self.size, generator=generator).tolist()
+        yield from self.order(self.seed, self.epoch)
+
+    def _permutation(self, seed: int, epoch: int) -> Sequence[int]:
+        generator = torch.Generator().manual_seed(fold_seed("order", seed, epoch))
+        permutation: list[int] = torch.randperm(self.size, generator=generator).tolist()
+        return permutation
 
     def __len__(self) -> int:
         return self.size
+
+
+class NoneAlone(BatchSampler):
+    """Batches of which none holds a single sample: what would be left over alone joins the batch before it.
+
+    Statistics over a batch and contrasts within it have no meaning for one sample. Batches of one that were
+    asked for stay.
+    """
+
+    def __iter__(self) -> Iterator[list[int]]:
+        waiting: list[int] = []
+        for batch in super().__iter__():
+            if waiting and self._is_alone(batch):
+                batch = waiting + batch
+            elif waiting:
+                yield waiting
+            waiting = batch
+        if waiting:
+            yield waiting
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(cast(EpochSampler, self.sampler)), self.batch_size)
+        return whole + (rest > 0) - (whole > 0 and rest == 1 < self.batch_size)
+
+    def _is_alone(self, batch: list[int]) -> bool:
+        return len(batch) == 1 < self.batch_size
 
 
 class HasEpoch(Protocol):
@@ -52,9 +85,11 @@ class Loaders:
 
     splits: Mapping[str, Split[Any]]
     train: DataLoader[Any]
-    """Shuffled; the last, smaller batch of an epoch is used too, except of streamed data."""
-    val: DataLoader[Any]
-    test: DataLoader[Any]
+    """Shuffled; the last, smaller batch of an epoch is used too, except of streamed data. A sample left over
+    alone joins the batch before."""
+    val: Mapping[str, DataLoader[Any]]
+    """Of each source by its name, which is empty where there is only one; see `gan.run.judge`."""
+    test: Mapping[str, DataLoader[Any]]
     order: HasEpoch
     """What is to be told the epoch before `train` is iterated."""
     steps_per_epoch: int
@@ -71,20 +106,28 @@ def open_loaders(accelerator: Accelerator, config: StageConfig, source: Open, co
     with accelerator.main_process_first():
         splits = source(config.data)
     train, order = train_loader(accelerator, splits["train"], collate, config)
-    val, test = accelerator.prepare(
-        *(
-            DataLoader(
-                cast(Any, splits[name]),
-                batch_size=config.data.batch_size,
-                collate_fn=collate,
-                num_workers=config.data.workers,
+    val, test = (
+        {
+            name: accelerator.prepare(
+                DataLoader(
+                    cast(Any, part),
+                    batch_size=config.data.batch_size,
+                    collate_fn=collate,
+                    **loader_processes(config.data.workers),
+                )
             )
-            for name in ("val", "test")
-        )
+            for name, part in parts_of(splits[split]).items()
+        }
+        for split in ("val", "test")
     )
     per_epoch = math.ceil(len(train) / config.gradient_accumulation)
     total = min(config.epochs * per_epoch, config.max_steps or config.epochs * per_epoch)
     return Loaders(splits, train, val, test, order, per_epoch, total)
+
+
+def parts_of(split: Split[Any]) -> Mapping[str, Split[Any]]:
+    """The split of each source of a mix by the source's name; one that is no mix has an empty name."""
+    return split.parts if isinstance(split, MixedSplit) else {"": split}
 
 
 def train_loader(
@@ -100,7 +143,7 @@ def train_loader(
             batch_size=config.data.batch_size,
             collate_fn=collate,
             # Always one process, which reads ahead: in it `datasets` draws another order than outside of it.
-            num_workers=1,
+            **loader_processes(1),
             prefetch_factor=4,
             pin_memory=pin_memory,
             persistent_workers=True,
@@ -114,13 +157,15 @@ def train_loader(
             dispatch_batches=False,
         )
         return loader, split
-    sampler = EpochSampler(len(split), config.seed)
+    order = split.order if isinstance(split, MixedSplit) else None
+    sampler = EpochSampler(len(split), config.seed, order)
+    # Several processes: accelerate fills the last batches up, so that all of them have as many.
+    sampled = NoneAlone if accelerator.num_processes == 1 else BatchSampler
     loader = DataLoader(
         cast(Any, split),
-        batch_size=config.data.batch_size,
-        sampler=sampler,
+        batch_sampler=sampled(sampler, config.data.batch_size, drop_last=False),
         collate_fn=collate,
-        num_workers=config.data.workers,
+        **loader_processes(config.data.workers),
         pin_memory=pin_memory,
         persistent_workers=config.data.workers > 0,
     )
@@ -128,7 +173,10 @@ def train_loader(
 
 
 def choose_cases(split: Split[Any], count: int) -> list[Any]:
-    """Samples for the grid, always the same: spread over the split, each finding once before any twice."""
+    """Samples for the grid, always the same: spread over the split, each finding once before any twice.
+
+    Of a mix, each finding of each source.
+    """
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(0)).tolist()
     seen: Counter[tuple[str, ...]] = Counter()
     ranked: list[tuple[int, int, int, Any]] = []
@@ -138,8 +186,8 @@ def choose_cases(split: Split[Any], count: int) -> list[Any]:
         sample = split[index]
         if sample.skipped:
             continue
-        findings = tuple(getattr(sample, "findings", ()))
-        ranked.append((seen[findings], len(ranked), index, sample))
-        seen[findings] += 1
+        kind = (sample.columns.get("source", ""), *getattr(sample, "findings", ()))
+        ranked.append((seen[kind], len(ranked), index, sample))
+        seen[kind] += 1
     chosen = sorted(ranked, key=lambda entry: entry[:2])[:count]
     return [sample for *_, sample in sorted(chosen, key=lambda entry: entry[2])]

@@ -3,8 +3,9 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from accelerate import Accelerator
 from accelerate.utils import gather_object
@@ -61,11 +62,9 @@ class RunLog:
         """Remember what a batch says of samples that could not be read."""
         self._skipped.update(dict.fromkeys(reasons))
 
-    def watch(self, batches: Iterable[BatchT]) -> Iterator[BatchT]:
+    def watch(self, batches: Iterable[BatchT]) -> Iterable[BatchT]:
         """Batches as they come, with what they say of unreadable samples remembered."""
-        for batch in batches:
-            self.note_skipped(batch.skipped)
-            yield batch
+        return _Watched(self, batches)
 
     def report_skipped(self) -> None:
         """Name what was skipped since the last report on any process: a line of skipped.csv for each."""
@@ -88,6 +87,19 @@ class RunLog:
 
             writer = self._accelerator.get_tracker("tensorboard", unwrap=True)
             writer.add_image(name, imread(path)[..., :3], global_step=step, dataformats="HWC")
+
+
+@dataclass(frozen=True)
+class _Watched(Generic[BatchT]):
+    """Can be iterated as often as the batches."""
+
+    log: RunLog
+    batches: Iterable[BatchT]
+
+    def __iter__(self) -> Iterator[BatchT]:
+        for batch in self.batches:
+            self.log.note_skipped(batch.skipped)
+            yield batch
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

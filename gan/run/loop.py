@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 from data.base.errors import Interrupted, UserError
 from data.base.seeds import fold_seed
+from gan.run.checkpoint import keep_best
 from gan.run.finite import FiniteWatch
+from gan.run.judge import SOURCES, judge_sources, line_of
 from gan.run.loaders import Loaders
 from gan.run.progress import Terms
 from gan.run.run import Run
@@ -70,7 +72,11 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
         disable=not accelerator.is_main_process,
         dynamic_ncols=True,
     )
-    watch, finite = DataWatch(), FiniteWatch(accelerator, run.directory)
+    keep_if_best(run, stage)
+    clock = Clock(config.checkpoint_minutes)
+    watch, finite = DataWatch(), FiniteWatch(accelerator, run.directory, run.kept)
+    # Where asking costs nothing, every step is asked; elsewhere parameters rest from the first bad one on.
+    asynchronous = accelerator.num_processes > 1 or accelerator.device.type != "cpu"
     with StopSignal(accelerator) as stop, closing(bar):
         while progress.step < total:
             epoch, done = divmod(progress.step, per_epoch)
@@ -91,9 +97,9 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                 bar.update()
                 ends = progress.step % per_epoch == 0 or progress.step == total
                 logs = progress.step % config.log_every == 0 or progress.step == total
-                stopping = stop.agreed(ask=progress.step % config.log_every == 0)
-                saves = not ends and (stopping or progress.step % config.checkpoint_every == 0)
-                if ends or logs or saves:
+                stopping, due = stop.agreed(clock.is_due())
+                saves = not ends and (stopping or due or progress.step % config.checkpoint_every == 0)
+                if ends or logs or saves or not asynchronous:
                     finite.require()
                 if logs:
                     means = progress.take_means(accelerator)
@@ -102,17 +108,40 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
                     bar.set_postfix({name: f"{means[name]:.3g}" for name in stage.shown if name in means})
                 if ends:
                     end_epoch(run, stage, loaders, epoch + 1)
-                if progress.step == total:
-                    break
+                    stopping = stopping or stop.agreed()[0]
                 if saves:
                     log.report_skipped()  # a resumed run does not meet them again
                     run.save()
+                if ends or saves:
+                    clock.restart()
                 if stopping:
                     raise Interrupted(
                         f"stopped at step {progress.step} and saved; "
                         f"continue with --resume {run.directory.path}"
                     )
+                if progress.step == total:
+                    break
     log.say(f"waiting for data took {watch.share:.1%} of the time of training")
+
+
+class Clock:
+    """When it is time for a checkpoint; it does not jump with that of the wall.
+
+    Args:
+        minutes: between two of them; None for never.
+    """
+
+    def __init__(self, minutes: float | None) -> None:
+        self._seconds = math.inf if minutes is None else 60 * minutes
+        self.restart()
+
+    def restart(self) -> None:
+        """A checkpoint was made just now."""
+        self._made = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether the last one is that long ago."""
+        return time.monotonic() - self._made >= self._seconds
 
 
 def in_groups(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -152,14 +181,13 @@ class DataWatch:
 def end_epoch(run: Run, stage: Stage, loaders: Loaders, epoch: int) -> None:
     """Numbers, sample grid, checkpoint; keep the model if it is the best so far."""
     log, progress = run.log, run.progress
-    numbers = stage.evaluate(log.watch(loaders.val))
+    numbers = judge_sources(stage.evaluate, loaders.val, log)
     log.report_skipped()
     require_finite(numbers, progress.step)
     log.write(numbers, step=progress.step, epoch=epoch, split="val")
-    log.say(
-        f"epoch {epoch}: "
-        + ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if isinstance(value, float))
-    )
+    log.say(f"epoch {epoch}: {line_of(numbers)}")
+    for source, of_source in numbers.get(SOURCES, {}).items():
+        log.say(f"    {source}: {line_of(of_source)}")
     if run.accelerator.is_main_process:
         grid = run.directory.sample(epoch)
         stage.draw(grid)
@@ -171,10 +199,20 @@ def end_epoch(run: Run, stage: Stage, loaders: Loaders, epoch: int) -> None:
         )
     best = value is None or progress.best is None or is_better(value, progress.best, stage)
     if best:
-        progress.best = value
-        if run.accelerator.is_main_process:
-            stage.export()
-    run.save(best=best)
+        progress.best, progress.best_step = value, progress.step
+    run.save()
+    keep_if_best(run, stage)
+
+
+def keep_if_best(run: Run, stage: Stage) -> None:
+    """Hand on the model of the newest checkpoint where that is the best.
+
+    The checkpoint says so; a run that was cut off before this does it when it is resumed.
+    """
+    if run.progress.step == run.progress.best_step and run.accelerator.is_main_process:
+        stage.export()
+        keep_best(run.directory)
+    run.accelerator.wait_for_everyone()
 
 
 def is_better(value: float, than: float, stage: Stage) -> bool:

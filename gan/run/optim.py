@@ -1,12 +1,13 @@
 """Parameter groups, learning rates, and the step of an optimiser."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from contextlib import ExitStack
 from typing import Any, Protocol, TypeVar
 
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan.run.options import Schedule
@@ -70,9 +71,12 @@ def optimiser_step(
 ) -> None:
     """Clip the gradient of one model, then have all optimisers step and clear.
 
-    With float16 they step together: accelerate's own step changes the scale after each, and what is left
-    would be divided by another one than it was multiplied with.
+    Where a gradient is not finite nothing moves, neither then nor later, and fused optimisers are `diverged`,
+    on the device. With float16 they step together: accelerate's own step changes the scale after each, and
+    what is left would be divided by another one than it was multiplied with.
     """
+    if accelerator.scaler is None:
+        _hold_if_not_finite(optimizers)
     if clip_norm > 0:
         accelerator.clip_grad_norm_(clip.parameters(), clip_norm)
     if accelerator.scaler is not None:
@@ -83,6 +87,32 @@ def optimiser_step(
         if accelerator.scaler is None:
             optimizer.step()
         optimizer.zero_grad()
+
+
+def diverged(optimizer: Optimizer) -> Tensor | None:
+    """1 where a gradient of this optimiser, or of one that stepped with it, was not finite; 0 elsewhere."""
+    flag: Tensor | None = getattr(getattr(optimizer, "optimizer", optimizer), "found_inf", None)
+    return flag
+
+
+def _hold_if_not_finite(optimizers: Sequence[Optimizer]) -> None:
+    """Set the flag by which fused optimisers leave out a step without the host having to know."""
+    gradients = [
+        parameter.grad
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        if parameter.grad is not None
+    ]
+    flags = [flag for optimizer in optimizers if (flag := diverged(optimizer)) is not None]
+    if gradients:
+        norms = torch.stack([norm.float() for norm in torch._foreach_norm(gradients, ord=math.inf)])
+        flags.append((~norms.isfinite().all()).float())
+    flag = torch.stack(flags).amax()
+    for optimizer in optimizers:
+        plain: Any = getattr(optimizer, "optimizer", optimizer)
+        if plain.defaults.get("fused"):
+            plain.found_inf = flag
 
 
 def average_gradients(accelerator: Accelerator, module: nn.Module) -> None:

@@ -47,6 +47,8 @@ class StageConfig:
     """Delete an earlier run at --run-dir first."""
     resume: Path | None = None
     """A run directory to continue from its newest checkpoint."""
+    trust_remote_code: bool = False
+    """With --resume: import what the options of a run that was started elsewhere name outside of networks."""
     seed: int = 0
     """Seed of initialisation, order, augmentation and masks."""
     epochs: int = 1
@@ -63,6 +65,8 @@ class StageConfig:
     """Optimiser steps between two lines of metrics.jsonl; each holds means since the line before."""
     checkpoint_every: int = 200
     """Optimiser steps between two checkpoints; the end of an epoch always makes one."""
+    checkpoint_minutes: float | None = None
+    """Minutes between two checkpoints, by the clock; none by default."""
     keep_checkpoints: int = 2
     """Newest checkpoints to keep, besides the best one."""
     grid_cases: int = 8
@@ -76,4 +80,4 @@ class StageConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "epochs", "gradient_accumulation", "log_every", "checkpoint_every")
         at_least(self, 1, "keep_checkpoints", "grid_cases", "max_steps")
-        at_least(self, 0, "seed")
+        at_least(self, 0, "seed", "checkpoint_minutes")

@@ -20,6 +20,8 @@ class Progress:
     """Optimiser steps made."""
     best: float | None = None
     """Best value so far of the number that chooses the model to keep."""
+    best_step: int | None = None
+    """The step at which the model that is kept was the one trained."""
     identity: dict[str, Any] = field(default_factory=dict)
     """What must not change when the run is resumed, since the step counts on it."""
     sums: dict[str, Tensor] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Progress:
         return {
             "step": self.step,
             "best": self.best,
+            "best_step": self.best_step,
             "identity": dict(self.identity),
             "sums": sums,
             "counts": dict(self.counts),
@@ -58,5 +61,6 @@ class Progress:
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         """Continue from `state_dict()`."""
         self.step, self.best, self.counts = state["step"], state["best"], dict(state["counts"])
+        self.best_step = state.get("best_step")
         self.identity = dict(state["identity"])
         self.sums = {name: value.to(device) for name, value in state["sums"].items()}

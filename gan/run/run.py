@@ -11,25 +11,35 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from accelerate.utils import broadcast_object_list
+from filelock import FileLock
 from torch import nn
 
 from data.base.atomic import write_rows, write_text
-from data.base.errors import UserError
-from gan.run.checkpoint import load_checkpoint, newest_checkpoint, save_checkpoint
+from data.base.errors import Interrupted, UserError
+from data.sources import MixedSplit
+from gan.run.checkpoint import (
+    checkpoint_bytes,
+    list_checkpoints,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
 from gan.run.commandline import to_yaml
-from gan.run.directory import RunDir, choose_run_dir, create_run_dir
+from gan.run.directory import RunDir, claim_run_dir, create_run_dir, give_up
+from gan.run.disk import require_room
 from gan.run.handover import seen_by, weights_digest
 from gan.run.loaders import Loaders
 from gan.run.log import RunLog
 from gan.run.options import StageConfig
 from gan.run.progress import Progress
+from gan.run.trust import foreign_code, remember, require_trust
 
 _VERSIONS = ("torch", "torchvision", "transformers", "kornia", "accelerate", "numpy")
 
 
 @dataclass
 class Run:
-    """Whoever has it can log, save and resume."""
+    """Whoever has it can log, save and resume; a context that holds its directory."""
 
     accelerator: Accelerator
     directory: RunDir
@@ -38,19 +48,22 @@ class Run:
     progress: Progress = field(default_factory=Progress)
     kept: dict[str, nn.Module] = field(default_factory=dict)
     """Modules a checkpoint holds besides those that accelerate has prepared, by name."""
+    lock: FileLock | None = None
+    """Of the directory; the main process holds it."""
 
     @classmethod
     def start(cls, config: StageConfig, stage: str, *, find_unused_parameters: bool = False) -> "Run":
-        """Choose the devices and the run directory; nothing is written yet.
+        """Choose the devices and the run directory, which is held from now on; nothing is written yet.
 
         Raises:
             UserError: the precision is not to be had on this device, or the directory cannot be used.
         """
+        require_trust(config)
         process = PartialState(cpu=config.cpu)
         if config.mixed_precision == "fp16" and process.device.type == "cpu":
             raise UserError("--mixed-precision fp16 needs a GPU; use bf16 or no on the CPU")
-        chosen: list[Any] = [choose_run_dir(config, stage) if process.is_main_process else None]
-        directory: RunDir = broadcast_object_list(chosen)[0]
+        directory, lock = claim_run_dir(config, stage) if process.is_main_process else (None, None)
+        directory = broadcast_object_list([directory])[0]
         try:
             accelerator = Accelerator(
                 cpu=config.cpu,
@@ -62,8 +75,19 @@ class Run:
                 ],
             )
         except ValueError as error:
+            if lock is not None:
+                give_up(directory, lock)
             raise UserError(f"--mixed-precision {config.mixed_precision}: {error}") from error
-        return cls(accelerator, directory, config, RunLog(accelerator, directory))
+        return cls(accelerator, directory, config, RunLog(accelerator, directory), lock=lock)
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.lock is not None:
+            give_up(self.directory, self.lock)
+        if kind is KeyboardInterrupt and list_checkpoints(self.directory):
+            raise Interrupted(f"stopped; continue with --resume {self.directory.path}")
 
     def begin(
         self,
@@ -102,10 +126,10 @@ class Run:
         if pretrained is not None and (warning := seen_by(pretrained, loaders.splits)):
             self.log.say(warning)
 
-    def save(self, *, best: bool = False) -> None:
+    def save(self) -> None:
         """Write a checkpoint; every process calls this."""
         keep = self.config.keep_checkpoints
-        save_checkpoint(self.accelerator, self.directory, self.progress, keep=keep, kept=self.kept, best=best)
+        save_checkpoint(self.accelerator, self.directory, self.progress, keep=keep, kept=self.kept)
 
     def write_test(self, numbers: Mapping[str, Any], loaders: Loaders) -> None:
         """The last line of metrics.jsonl: the numbers on patients never trained on."""
@@ -115,7 +139,12 @@ class Run:
 
     def _resume(self) -> None:
         identity = dict(self.progress.identity)
-        checkpoint = newest_checkpoint(self.directory)
+        leads = self.accelerator.is_main_process
+        checkpoint, problems = broadcast_object_list([newest_checkpoint(self.directory) if leads else None])[
+            0
+        ]
+        for problem in problems:
+            self.log.say(f"WARNING: {problem}; going on from {checkpoint.name}")
         load_checkpoint(self.accelerator, checkpoint, self.progress, kept=self.kept)
         for name, value in identity.items():
             if self.progress.identity.get(name) != value:
@@ -126,7 +155,13 @@ class Run:
         self.log.resume(self.progress.step)
 
     def _write_down(self, loaders: Loaders) -> None:
-        create_run_dir(self.directory, overwrite=self.config.overwrite)
+        config, kept = self.config, self.config.keep_checkpoints + 2  # the best, and the one being written
+        if config.resume is None and not config.overwrite:
+            needed = kept * checkpoint_bytes(self.accelerator, self.kept)
+            require_room(self.directory.path, needed, "its checkpoints take", "lower --keep-checkpoints")
+        create_run_dir(self.directory, overwrite=config.overwrite)
+        if config.resume is None and foreign_code(config):
+            remember(self.directory)
         versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
         header = f"# on {self.accelerator.device}, Python {platform.python_version()}, {versions}\n"
         write_text(self.directory.config, header + to_yaml(self.config))
@@ -148,6 +183,8 @@ class Run:
             for name, split in loaders.splits.items()
         )
         self.log.say(f"patients: {counts}")
+        if isinstance(train := loaders.splits["train"], MixedSplit):
+            self.log.say(train.describe())
         self.log.say(news)
 
 

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from data import AugmentConfig, ImageBatch, PairBatch, augment_images, augment_pairs
+from data import (
+    AugmentConfig,
+    ImageBatch,
+    PairBatch,
+    PairSample,
+    augment_images,
+    augment_pairs,
+    collate_pairs,
+)
 
 STILL = AugmentConfig(
     **{item.name: True if item.name == "enabled" else 0.0 for item in fields(AugmentConfig)}
@@ -119,6 +127,17 @@ def test_rotation_and_scale_are_about_the_centre():
     assert ((area > 0.7**2 - 0.02) & (area < 1.3**2 + 0.02)).all()
 
 
+def test_mirrored_pairs_are_mirrored_whole():
+    batch = _pairs(40)
+    moved = augment_pairs(batch, replace(STILL, mirror=0.5), **RUN)
+    turned = [index for index in range(40) if not torch.allclose(moved.target[index], batch.target[index])]
+    assert 10 < len(turned) < 30
+    for name in ("baseline", "followup", "target", "target_baseline"):
+        before, after = getattr(batch, name), getattr(moved, name)
+        torch.testing.assert_close(after[turned], before[turned].flip(-1), atol=1e-5, rtol=0)
+    assert moved.valid.all()
+
+
 def test_what_comes_from_outside_does_not_count_and_is_black():
     full = torch.ones(4, 1, 48, 48)
     batch = replace(_pairs(), followup=full, target=full)
@@ -137,6 +156,14 @@ def test_padding_moves_with_the_image_and_stays_black():
     moved = augment_pairs(batch, replace(AugmentConfig(), exposure=0.9, noise=0.1), **RUN)
     assert not moved.followup[moved.valid == 0].any()
     assert 0.5 < moved.valid.mean() / valid.mean() < 1.2
+
+
+def _samples(count: int) -> list[PairSample]:
+    batch = _pairs(count)
+    return [
+        PairSample(id=name, patient_id="p", **{key: value[i] for key, value in _tensors(batch).items()})
+        for i, name in enumerate(batch.id)
+    ]
 
 
 class TestIntensity:
@@ -321,6 +348,18 @@ class TestSwap:
     def test_needs_both_targets(self, missing):
         batch = replace(_pairs(), **{missing: None})
         _assert_equal(_tensors(augment_pairs(batch, self.ALWAYS, **RUN)), _tensors(batch))
+
+    def test_does_not_depend_on_what_the_others_in_the_batch_have(self):
+        first, *others = _samples(4)
+        bare = replace(first, target_baseline=None)
+        batch = collate_pairs([bare, *others])
+        assert batch.to("cpu").swappable.tolist() == [False, True, True, True]
+        swapped = augment_pairs(batch, self.ALWAYS, **RUN)
+        alone = [augment_pairs(collate_pairs([one]), self.ALWAYS, **RUN) for one in (bare, *others)]
+        assert torch.equal(swapped.baseline, torch.cat([one.baseline for one in alone]))
+        assert torch.equal(swapped.target, torch.cat([one.target for one in alone]))
+        assert torch.equal(swapped.baseline[0], bare.baseline)
+        assert torch.equal(swapped.baseline[1:], batch.followup[1:])
 
     def test_happens_as_often_as_asked(self):
         batch = _pairs(400)

@@ -3,7 +3,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from data import Geometry, fit_to_square, restore_from_square
-from data.geometry import content_of
+from data.geometry import boxes_in_square, content_of, mask_in_square
 
 SHAPES = [(64, 64), (48, 64), (64, 48), (200, 100), (37, 91), (20, 30), (1, 300)]
 
@@ -118,3 +118,29 @@ def test_a_smaller_copy_of_pixels_that_are_not_square_lands_where_its_file_does(
     direct, direct_valid = fit_to_square(smooth, 64, geometry)
     assert torch.equal(valid, direct_valid)
     torch.testing.assert_close(square, direct, atol=0.06, rtol=0)
+
+
+@pytest.mark.parametrize("framing", ["pad", "crop", "stretch"])
+@pytest.mark.parametrize(("height", "width", "aspect"), [(96, 160, 1.0), (160, 96, 1.0), (96, 96, 1.5)])
+def test_a_box_and_a_mask_land_where_the_pixels_land(framing, height, width, aspect):
+    image = torch.zeros(1, height, width)
+    image[0, height // 4 : height // 2, width // 2 : 3 * width // 4] = 1
+    geometry = Geometry(height=height, width=width, framing=framing, pixel_aspect=aspect)
+    seen = fit_to_square(image, 64, geometry)[0]
+    inside = boxes_in_square([(0.5, 0.25, 0.75, 0.5)], 64, geometry)
+    mask = mask_in_square(image[0] > 0, 64, geometry)
+    coarse = mask_in_square(image[0, ::4, ::4] > 0, 64, geometry)  # a smaller copy says the same
+    for found in (inside, mask, coarse):
+        assert found[seen > 0.99].all()
+        assert not found[seen < 0.01].any()
+        # Border pixels, which are bright in part, are inside where their centre is.
+        assert abs(found.sum() / seen.sum() - 1) < 0.15
+
+
+def test_boxes_are_united_cropped_away_and_never_lost_between_pixels():
+    geometry = Geometry(height=100, width=200, framing="crop")
+    assert not boxes_in_square([(0.0, 0.0, 0.2, 1.0)], 10, geometry).any()
+    both = boxes_in_square([(0.25, 0.0, 0.5, 1.0), (0.5, 0.0, 0.75, 1.0)], 10, geometry)
+    assert both.all()
+    assert boxes_in_square([(0.5, 0.5, 0.5001, 0.5001)], 10, geometry).sum() == 1
+    assert not boxes_in_square([], 10, geometry).any()

@@ -1,13 +1,12 @@
 """One thing has one name on every command line, and its help is written once."""
 
-from dataclasses import fields
 from typing import get_type_hints
 
 import pytest
 
 from data.base.commandline import tyro_parse
 from data.check.__main__ import CheckConfig
-from data.config import DataConfig, ScenarioOptions
+from data.config import DataConfig, EmbeddedConfig, ScenarioOptions
 from data.draw.options import DrawConfig
 from data.index.options import IndexConfig
 from data.prepare.__main__ import PrepareConfig
@@ -30,8 +29,17 @@ def test_an_option_of_several_commands_is_described_once(name):
     assert len({hint[name] for hint in hints if name in hint}) == 1
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(ScenarioOptions)])
+@pytest.mark.parametrize("name", ["unchanged", "second", "stable", "nuisance"])
 def test_drawing_and_synthesis_share_what_a_scenario_is_drawn_by(name):
     assert issubclass(DrawConfig, ScenarioOptions) and issubclass(SynthesizeConfig, ScenarioOptions)
     with pytest.raises(ValueError, match=f"{name} is -0.1; it must be between 0 and 1"):
         ScenarioOptions(**{name: -0.1})
+
+
+@pytest.mark.parametrize("config", [DrawConfig, EmbeddedConfig])
+def test_nuisances_leave_a_finding_that_can_change(config, tmp_path):
+    places = {"images": tmp_path, "out": tmp_path / "out"} if config is DrawConfig else {}
+    with pytest.raises(ValueError, match=r"nuisances is nodule.*leave at least one of the findings"):
+        config(findings=("nodule",), nuisances=("nodule",), **places)
+    with pytest.raises(ValueError, match="nuisances"):
+        config(nuisances=("nothing",), **places)

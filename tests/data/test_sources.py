@@ -18,10 +18,12 @@ from data import (
     DataError,
     EmbeddedConfig,
     ImageSample,
+    MixedSplit,
     PairSample,
     Split,
     StreamedSplit,
     collate_images,
+    collate_pairs,
     load_images,
     load_pairs,
     open_images,
@@ -82,6 +84,11 @@ def config_of(places, tmp_path, phantom, monkeypatch):
             "skipping": {"path": places / f"{kind}.csv", "on_error": "skip"},
             "prepared": {"prepared": str(places / kind)},
             "streamed": {"prepared": f"file://{places / kind}", "batch_size": 2},
+            "mixed": {"mix": (f"{places / kind}.csv=2", "embedded=1"), "synthesis": SYNTHESIS},
+            "mixed stream": {
+                "mix": (f"{places / kind}.csv=2", f"prepared:file://{places / kind}=3"),
+                "batch_size": 2,
+            },
         }
         labels = ("nodule",) if kind == "images" and source != "embedded" else ()
         return DataConfig(image_size=32, cache_dir=tmp_path, labels=labels, **options[source])
@@ -89,7 +96,9 @@ def config_of(places, tmp_path, phantom, monkeypatch):
     return config_of
 
 
-@pytest.mark.parametrize("source", ["embedded", "files", "skipping", "prepared", "streamed"])
+@pytest.mark.parametrize(
+    "source", ["embedded", "files", "skipping", "prepared", "streamed", "mixed", "mixed stream"]
+)
 def test_every_source_keeps_the_contract(config_of, source):
     for kind, opening, sample in (("pairs", open_pairs, PairSample), ("images", open_images, ImageSample)):
         config = config_of(source, kind)
@@ -106,7 +115,8 @@ def test_every_source_keeps_the_contract(config_of, source):
                 assert first.labels.dtype == torch.float32
             if isinstance(split, StreamedSplit):
                 assert isinstance(split, IterableDataset)
-                assert (source, name, split.patients) == ("streamed", "train", None)
+                assert (name, split.patients) == ("train", None)
+                assert "stream" in source
             else:
                 assert first.patient_id in split.patients
                 assert split.patients == sorted(split.patients)
@@ -229,3 +239,64 @@ def test_an_unknown_split_is_refused_by_every_source(config_of):
     for source in ("embedded", "files", "prepared"):
         with pytest.raises(ValueError, match="'dev' is no split; it must be one of train, val, test"):
             open_pairs(config_of(source, "pairs"), ["train", "dev"])
+
+
+def test_a_mix_is_of_what_each_source_yields_alone(config_of, places):
+    names = (f"{places}/pairs.csv", "embedded")
+    mixed = open_pairs(config_of("mixed", "pairs"))
+    for split in SPLITS:
+        alone = [open_pairs(config_of(source, "pairs"))[split] for source in ("files", "embedded")]
+        assert isinstance(mixed[split], MixedSplit)
+        assert tuple(mixed[split].parts) == names
+        assert mixed[split].patients == sorted([*alone[0].patients, *alone[1].patients])
+        expected = [
+            (name, f"{name}:{part[index].id}", part[index].followup.sum())
+            for name, part in zip(names, alone, strict=True)
+            for index in range(len(part))
+        ]
+        found = [mixed[split][index] for index in range(len(mixed[split]))]
+        assert [(s.columns["source"], s.id, s.followup.sum()) for s in found] == expected
+        assert len(mixed[split].parts["embedded"]) == len(alone[1])
+    batch = collate_pairs([mixed["train"][index] for index in (0, len(mixed["train"]) - 1)])
+    assert batch.valid.shape == batch.target.shape == (2, 1, 32, 32)
+
+
+def test_a_mix_has_the_labels_that_all_its_sources_have(config_of):
+    config = config_of("mixed", "images")
+    assert open_images(config)["train"].labels == ("nodule",)
+    unlabelled = open_images(replace(config, labels=()))["val"]
+    assert unlabelled.labels == ()
+    assert unlabelled[len(unlabelled) - 1].labels is None
+    with pytest.raises(DataError, match="the embedded data has no label 'site'"):
+        open_images(replace(config, mix=config.mix[::-1], labels=("site",)))
+
+
+def test_the_policy_of_prepared_data_holds_for_all_sources_of_a_mix(config_of, places, tmp_path):
+    records = load_pairs(places / "pairs.csv", DataConfig())
+    for name in ("one", "two"):
+        prepare_records(
+            records, tmp_path / name, replace(RECIPE, intensity="percentile"), workers=1, progress=False
+        )
+    stores = [f"prepared:{tmp_path / name}=1" for name in ("one", "two")]
+    alike = replace(config_of("mixed", "pairs"), mix=tuple(stores))
+    assert settled(alike) == replace(alike, intensity="percentile")
+    unlike = replace(alike, mix=("embedded=1", stores[0]))
+    with pytest.raises(
+        DataError, match=r"intensity is dicom for embedded and percentile for prepared:\S+/one;"
+    ):
+        settled(unlike)
+    assert settled(replace(unlike, intensity="percentile")).intensity == "percentile"
+
+
+def test_a_patient_held_out_in_one_source_of_a_mix_is_not_trained_on_in_another(config_of, places):
+    text = (places / "pairs.csv").read_text()
+    (places / "leak.csv").write_text(
+        text.replace(",train,", ",kept,").replace(",val,", ",train,").replace(",kept,", ",val,")
+    )
+    config = replace(config_of("mixed", "pairs"), mix=(f"{places}/pairs.csv=1", f"{places}/leak.csv=1"))
+    with pytest.raises(
+        DataError, match=r"patient 'val0' is in train of \S+leak.csv and in val of \S+pairs.csv;"
+    ):
+        open_pairs(config)
+    alike = (f"{places}/pairs.csv=1", f"prepared:{places}/pairs=1")
+    assert len(open_pairs(replace(config, mix=alike))["train"]) == 2 * PATIENTS["train"]

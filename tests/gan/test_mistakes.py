@@ -25,6 +25,42 @@ MISTAKES = {
     ),
     "a target outside its range": (f"adversarial --data.path {{range}} {FRESH}", ["p0_0.npy", "[0, 1]"]),
     "a patient in two splits": (f"adversarial --data.path {{leak}} {FRESH}", ["leak", "p0", "train", "test"]),
+    "a mix of nothing known": (
+        f"adversarial --data.mix embeded=1 {{pairs}}=1 {FRESH}",
+        ["--data.mix: embeded is no source", "embedded", "prepared:FOLDER"],
+    ),
+    "a source without weight": (
+        f"adversarial --data.mix {{pairs}}=0 {FRESH}",
+        ["mix is", "pairs=0", "a weight above 0"],
+    ),
+    "a source of no weight that is one": (
+        f"adversarial --data.mix {{pairs}} {FRESH}",
+        ["mix is", "NAME=WEIGHT"],
+    ),
+    "a source that is mixed with itself": (
+        f"adversarial --data.mix {{pairs}}=1 {{pairs}}=2 {FRESH}",
+        ["mix is", "once"],
+    ),
+    "a mix beside a path": (
+        f"adversarial --data.mix {{pairs}}=1 --data.path {{pairs}} {FRESH}",
+        ["path is", "an entry of data.mix"],
+    ),
+    "a mix of two meanings of change": (
+        f"adversarial --data.mix {{pairs}}=1 prepared:{{signed}}=1 {FRESH}",
+        ["signed was prepared with --change signed, not magnitude"],
+    ),
+    "a mix with smaller images": (
+        f"adversarial --data.mix {{pairs}}=1 prepared:{{signed}}=1 --data.image-size 64 {FRESH}",
+        ["signed was prepared at 32 px, less than --data.image-size 64"],
+    ),
+    "a mix that leaks": (
+        f"adversarial --data.mix {{pairs}}=1 {{other}}=1 {FRESH}",
+        ["--data.mix: patient 'p", "pairs", "other.csv", "in train of", "in test of"],
+    ),
+    "a mix with images for pairs": (
+        f"adversarial --data.mix {{pairs}}=1 {{labels}}=1 {FRESH}",
+        ["labels.csv", "baseline"],
+    ),
     "labels that are not named": ("classify --data.path {labels} --pretrained none", ["--data.labels"]),
     "a label that is no column": (
         "classify --data.path {labels} --data.labels mass --pretrained none",
@@ -140,6 +176,19 @@ def mistaken(tmp_path_factory, workplace, pairs_folder):
         image = pairs_folder / "followup" / f"p{number}_0.png"
         rows.append(f"p{number},{image},{split},{number % 2},,1,{'maybe' if number else 0}")
     (root / "labels.csv").write_text("\n".join(rows))
+    turned = {"train": "test", "val": "val", "test": "train"}
+    drawn = (workplace / "runs" / "adversarial" / "split.csv").read_text().splitlines()[1:]
+    other = [["patient_id", "baseline", "followup", "target", "split"]]
+    for name, split in (row.split(",") for row in drawn):
+        files = [pairs_folder / kind / f"{name}_0.png" for kind in ("baseline", "followup", "target")]
+        other.append([name, *map(str, files), turned[split]])
+    (root / "other.csv").write_text("\n".join(",".join(row) for row in other))
+    done = call(
+        *("data.prepare", pairs_folder, root / "signed", "--change", "signed", "--size", "32"),
+        *("--workers", "1"),
+        cwd=root,
+    )
+    assert done.returncode == 0, done.stderr
     garbage = root / "garbage"
     shutil.copytree(workplace / "runs" / "adversarial", garbage)
     shutil.rmtree(garbage / "checkpoints")
@@ -150,6 +199,8 @@ def mistaken(tmp_path_factory, workplace, pairs_folder):
         **{name: root / name for name in ("broken", "sizes", "range", "empty", "garbage", "resumable")},
         "leak": root / "leak.csv",
         "labels": root / "labels.csv",
+        "other": root / "other.csv",
+        "signed": root / "signed",
         "pairs": pairs_folder,
         "pretrained": workplace / "runs" / "pretrain",
         "adversarial": workplace / "runs" / "adversarial",

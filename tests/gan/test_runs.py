@@ -5,6 +5,9 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from gan.run.checkpoint import list_checkpoints
 from gan.run.directory import RunDir
 from networks import BottleneckEncoder, LongitudinalMIMModelBig
 from tests.calling import call
-from tests.micro import ADVERSARIAL, MICRO, MICRO_ADVERSARIAL, PRETRAIN, run, write_pairs
+from tests.micro import ADVERSARIAL, MICRO, MICRO_ADVERSARIAL, PRETRAIN, command_environment, run, write_pairs
 from tests.stopping import signal_after
 
 SAVE = "accelerate.Accelerator.save_state"
@@ -101,10 +104,15 @@ def assert_equal_tensors(tensors, reference: Path):
     assert all(torch.equal(tensors[name], expected[name]) for name in expected)
 
 
-def stopped_in_save(save, module, *options, cwd, number=signal.SIGINT):
+def stopped_in_save(save, module, *options, cwd):
     """Run a command that gets a signal while it writes checkpoint number `save`; the step it stopped at."""
+    return stopped_after(SAVE, save, module, *options, cwd=cwd)
+
+
+def stopped_after(function, times, module, *options, cwd, number=signal.SIGINT):
+    """Run a command that gets a signal when a function has returned for the n-th time; where it stopped."""
     with pytest.MonkeyPatch.context() as patch:
-        signal_after(patch, number, SAVE, save)
+        signal_after(patch, number, function, times)
         done = call(module, *options, cwd=cwd)
     return stopped_at(done)
 
@@ -116,16 +124,21 @@ def stopped_at(done):
     return int(step)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one(workplace, tmp_path, pairs_folder, number):
+@pytest.mark.parametrize(
+    ("number", "function", "times", "every"),
+    [(signal.SIGINT, "gan.adversarial.stage.adversarial_step", 3, 100), (signal.SIGKILL, SAVE, 4, 1)],
+)
+def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one(
+    workplace, tmp_path, pairs_folder, number, function, times, every
+):
     """SIGINT saves where it is; SIGKILL falls back to the newest checkpoint; both end in the same bits.
 
     A real process each. It is killed at the end of an epoch, with the log ahead of the newest checkpoint.
     """
-    every, save, last = (100, 1, 3) if number == signal.SIGINT else (1, 4, 3)
+    last = 3
     options = [*ADVERSARIAL, "--data.path", pairs_folder, "--pretrained", workplace / "runs" / "pretrain"]
     options += ["--checkpoint-every", every, "--keep-checkpoints", "3"]
-    stopped = run("tests.stopping", int(number), SAVE, save, "gan.adversarial", *options, cwd=tmp_path)
+    stopped = run("tests.stopping", int(number), function, times, "gan.adversarial", *options, cwd=tmp_path)
     if number == signal.SIGINT:
         assert stopped_at(stopped) == last
         assert "continue with --resume runs/adversarial" in stopped.stderr
@@ -174,14 +187,29 @@ def test_every_option_that_touches_the_state_resumes_to_the_bit(workplace, tmp_p
     assert_equal_tensors(load_file(folder.generator / "model.safetensors"), tmp_path / "straight")
 
 
-def test_a_stopped_pretraining_run_equals_the_uninterrupted_one(workplace, tmp_path, pairs_folder):
-    """By the signal of a scheduler, this time."""
-    options = [*PRETRAIN, "--data.path", pairs_folder, "--checkpoint-every", "100"]
-    assert stopped_in_save(1, "gan.pretrain", *options, cwd=tmp_path, number=signal.SIGTERM) == 4
+STEP = "gan.pretrain.masked.MaskedStage.step"
+
+
+@pytest.mark.parametrize(
+    ("number", "function", "times", "step"),
+    [
+        (signal.SIGTERM, STEP, 4, 4),
+        (signal.SIGUSR1, STEP, 6, 6),  # the last of the run
+        (signal.SIGHUP, SAVE, 2, 6),  # after it
+    ],
+)
+def test_a_stopped_pretraining_run_equals_the_uninterrupted_one(
+    workplace, tmp_path, pairs_folder, number, function, times, step
+):
+    """By the signals of schedulers, this time, which no line of the log has to come after."""
+    options = [*PRETRAIN, "--data.path", pairs_folder, "--checkpoint-every", "100", "--log-every", "100"]
+    stopped = stopped_after(function, times, "gan.pretrain", *options, cwd=tmp_path, number=number)
+    assert stopped == step
+    assert list_checkpoints(RunDir(tmp_path / "runs" / "pretrain"))[-1].name == f"step_{step:08d}"
     done = call("gan.pretrain", "--resume", "runs/pretrain", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder, reference = RunDir(tmp_path / "runs" / "pretrain"), workplace / "runs" / "pretrain"
-    assert folder.metrics.read_text() == (reference / "metrics.jsonl").read_text()
+    assert lines(folder.metrics)[-1] == lines(reference / "metrics.jsonl")[-1]
     ours, expected = (load_file(path / "encoder" / "model.safetensors") for path in (folder.path, reference))
     assert all(torch.equal(ours[name], expected[name]) for name in expected)
 
@@ -274,6 +302,38 @@ def test_a_run_on_streamed_data_resumes_to_the_bit(workplace, tmp_path, prepared
     assert folder.metrics.read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
 
 
+@pytest.mark.parametrize("store", ["{}", "file://{}"])
+def test_a_run_on_a_mix_names_its_sources_and_resumes_to_the_bit(tmp_path, pairs_folder, prepared, store):
+    """Of files and of a store, which may be streamed; stopped in the middle of the second epoch."""
+    sources = [str(pairs_folder), f"prepared:{store.format(prepared)}"]
+    options = [
+        *(*ADVERSARIAL, "--epochs", "2", "--data.mix", f"{sources[0]}=1", f"{sources[1]}=3"),
+        *("--pretrained", "none", "--weights.perceptual", "0"),
+        *("--data.batch-size", "2", "--checkpoint-every", "8"),
+    ]
+    straight = call("gan.adversarial", *options, "--run-dir", "straight", cwd=tmp_path)
+    assert straight.returncode == 0, straight.stderr
+    numbers = lines(tmp_path / "straight" / "metrics.jsonl")
+    assert numbers[-1]["step"] == 12
+    for line in (line for line in numbers if line["split"] != "train"):
+        assert list(line["sources"]) == sources
+        reports = [line["sources"][name] for name in sources]
+        assert reports[0] == reports[1]  # of the same patients
+        assert line["average_precision"] == reports[0]["average_precision"]
+    for number, name in enumerate(sources, start=1):
+        assert f"{reports[0]['pairs']} pairs of " in straight.stdout
+        assert f" held-out patients of {name}\n" in straight.stdout
+        assert (tmp_path / "straight" / "evaluation" / str(number) / "summary.json").exists()
+    assert f"{sources[1]} " in straight.stdout.partition("samples of an epoch: ")[2].splitlines()[0]
+
+    assert stopped_in_save(2, "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path) == 9
+    done = call("gan.adversarial", "--resume", "stopped", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder = RunDir(tmp_path / "stopped")
+    assert folder.metrics.read_text() == (tmp_path / "straight" / "metrics.jsonl").read_text()
+    assert_equal_tensors(load_file(folder.generator / "model.safetensors"), tmp_path / "straight")
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")
 def test_two_processes_share_a_stream(tmp_path, prepared):
     done = run(
@@ -332,8 +392,22 @@ def test_networks_of_the_users_own_run_by_command(tmp_path, pairs_folder):
     )
     assert done.returncode == 0, done.stderr
     args = [pairs_folder / kind / "p0_0.png" for kind in ("baseline", "followup")]
-    done = call("gan.predict", "runs/adversarial", *args, "-o", "map.npy", "--cpu", cwd=tmp_path)
+    args = ["runs/adversarial", *args, "-o", "map.npy", "--cpu"]
+    done = call("gan.predict", *args, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "wants code of its own to be run (tests.gan.plugins:Generator)" in done.stderr
+    done = call("gan.predict", *args, "--trust-remote-code", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+    # What its user started goes on wherever it lies; what comes from elsewhere asks first.
+    (tmp_path / "runs" / "adversarial").rename(tmp_path / "moved")
+    go_on = ["gan.adversarial", "--resume", "moved", "--max-steps", "3"]
+    assert call(*go_on, cwd=tmp_path).returncode == 0
+    (tmp_path / "moved" / ".origin").write_text("0" * 32)
+    done = call(*go_on, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--resume moved was not started here and wants code of its own to be run" in done.stderr
+    assert call(*go_on, "--trust-remote-code", cwd=tmp_path).returncode == 0
 
 
 def test_prediction_comes_in_the_size_of_the_followup(workplace, tmp_path):
@@ -357,6 +431,28 @@ def test_prediction_comes_in_the_size_of_the_followup(workplace, tmp_path):
     assert stored.shape == exact.shape == (50, 70)
     np.testing.assert_allclose(stored / 65535, exact, atol=1e-5)
     assert imread(tmp_path / "map_overlay.png").ndim == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")
+def test_all_processes_of_a_job_are_told_to_stop_and_it_saves(tmp_path, pairs_folder):
+    """As SLURM does: launcher, two processes and their loader processes; torchrun passes the signal on."""
+    options = [*MICRO, "--epochs", "1000", "--data.path", pairs_folder, "--data.workers", "1"]
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
+    with (tmp_path / "log").open("w") as log:
+        job = subprocess.Popen(
+            [sys.executable, *launcher, "gan.pretrain", *map(str, options), "--log-every", "10000"],
+            **{"cwd": tmp_path, "env": command_environment(), "stdout": log, "stderr": log},
+            start_new_session=True,
+        )
+        folder = RunDir(tmp_path / "runs" / "pretrain")
+        while not list_checkpoints(folder):
+            assert job.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.05)
+        os.killpg(job.pid, signal.SIGTERM)
+        job.wait(120)
+    said = (tmp_path / "log").read_text()
+    (step,) = set(re.findall(r"stopped at step (\d+) and saved", said))
+    assert list_checkpoints(folder)[-1].name == f"step_{int(step):08d}"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")

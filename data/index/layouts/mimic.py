@@ -84,6 +84,21 @@ def read_dicom(source: Source) -> Catalogue:
     return _completed(source.root, catalogue)
 
 
+def read_either(source: Source) -> Catalogue:
+    """Whichever of the two lies where the images of annotations are.
+
+    Raises:
+        DataError: neither does.
+    """
+    for find, read in ((find_dicom, read_dicom), (find_jpg, read_jpg)):
+        if find(source.images):
+            return read(source._replace(root=source.images))
+    raise DataError(
+        f"{source.images} holds neither MIMIC-CXR-JPG nor MIMIC-CXR, of which these are annotations "
+        f"(looked for {JPG_LOOKED_FOR} and {DICOM_LOOKED_FOR}); name its folder with --images"
+    )
+
+
 def _names(table: Mapping[str, pa.Array]) -> tuple[pa.Array, pa.Array]:
     """Patients and studies as the folders are called."""
     return join("p", table["subject_id"]), join("s", table["study_id"])

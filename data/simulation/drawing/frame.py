@@ -28,6 +28,8 @@ class Frame:
     """Masks `[H, W]`; the patient's right is on the viewer's left."""
     pixel: float
     """Side of a pixel in mm."""
+    known_heart: Mask | None = None
+    """Mask `[H, W]` of the heart, where someone has drawn one."""
 
     @cached_property
     def rows(self) -> Plane:
@@ -141,7 +143,12 @@ class Frame:
 
     @cached_property
     def heart(self) -> Mask:
-        """The heart left of the spine: between the lungs, in their lower half, a strip off the border."""
+        """The heart left of the spine; where no mask tells, between the lungs, in their lower half, a strip
+        off the border.
+        """
+        if self.known_heart is not None:
+            spine = np.array([self.middle(float(row)) for row in self.rows[:, 0]], dtype=np.float32)
+            return self.known_heart & (self.columns > spine[:, None])
         rows = [self.at(side, share)[0] for side in SIDES for share in (0.55, 0.85)]
         inside = (self.rows > max(rows[0], rows[2])) & (self.rows < min(rows[1], rows[3]))
         right, left = (self.walls[side][1][:, None] for side in SIDES)
@@ -160,10 +167,14 @@ class Frame:
         """1 in a lung, 0 outside, linear over `width` around a border `beyond` mm outside the lung's."""
         return ramp(self.depth[side] + np.float32(beyond), max(width, self.pixel))
 
-    def point_in_lung(self, side: Side, depth: float, rng: np.random.Generator) -> Point:
-        """A random point at least `depth` from the border of a lung, or as deep as there is any."""
+    def point_in_lung(self, side: Side, depth: float, rng: np.random.Generator, where: Mask) -> Point:
+        """A random point at least `depth` from the border of a lung, or as deep as there is any.
+
+        It lies in a mask `[H, W]`, if that leaves any.
+        """
         deepest = float(self.depth[side].max())
-        places = np.argwhere(self.depth[side] >= min(depth, 0.8 * deepest))
+        deep = self.depth[side] >= min(depth, 0.8 * deepest)
+        places = np.argwhere(deep & where if (deep & where).any() else deep)
         row, column = places[rng.integers(len(places))] * self.pixel
         return float(row), float(column)
 

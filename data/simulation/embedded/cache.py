@@ -20,7 +20,7 @@ from data.findings import Finding
 from data.simulation.pairs import Pairs
 from data.simulation.volumes.ct import ct_digest, find_ct
 
-VERSION = 2
+VERSION = 3
 """Raise it whenever the same settings give another file."""
 # How many patients there are decides which files exist, not what is in them.
 _COUNTS = ("train_patients", "val_patients", "test_patients")
@@ -83,6 +83,8 @@ class StoredPairs:
     """Findings that change in each pair."""
     present: list[tuple[tuple[Finding, ...], tuple[Finding, ...]]]
     """Findings that the baseline and that the followup of each pair shows."""
+    columns: list[dict[str, str]]
+    """What else is known of each pair."""
 
     @classmethod
     def encode(cls, pairs: Pairs) -> "StoredPairs":
@@ -94,6 +96,7 @@ class StoredPairs:
             targets=np.round(targets * _TARGET_LEVELS).astype(np.int16),
             findings=pairs.findings,
             present=pairs.present,
+            columns=pairs.columns,
         )
 
     def film(self, pair: int, time: Time) -> NDArray[np.float32]:
@@ -108,8 +111,8 @@ class StoredPairs:
 def write_patient(path: Path, pairs: StoredPairs) -> None:
     """Store the pairs of a patient; the file appears complete or not at all."""
     with whole(path) as part, part.open("wb") as file:
-        findings, present = (np.array(json.dumps(names)) for names in (pairs.findings, pairs.present))
-        np.savez(file, films=pairs.films, targets=pairs.targets, findings=findings, present=present)
+        known = {name: getattr(pairs, name) for name in ("findings", "present", "columns")}
+        np.savez(file, films=pairs.films, targets=pairs.targets, known=np.array(json.dumps(known)))
 
 
 def read_patient(path: Path, pairs: int, image_size: int) -> StoredPairs | None:
@@ -124,13 +127,18 @@ def read_patient(path: Path, pairs: int, image_size: int) -> StoredPairs | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             films, targets = file["films"], file["targets"]
-            findings = [tuple(names) for names in json.loads(str(file["findings"]))]
-            present = [(tuple(old), tuple(new)) for old, new in json.loads(str(file["present"]))]
+            known = json.loads(str(file["known"]))
     except _UNREADABLE as error:
         log.warning("%s cannot be read (%s); rendering it again", path, error)
         return None
     shape = (2, pairs, image_size, image_size)
-    if films.shape != shape or targets.shape != shape or {len(findings), len(present)} != {pairs}:
+    if films.shape != shape or targets.shape != shape or any(len(each) != pairs for each in known.values()):
         log.warning("%s does not hold %d pairs of %d px; rendering it again", path, pairs, image_size)
         return None
-    return StoredPairs(films=films, targets=targets, findings=findings, present=present)
+    return StoredPairs(
+        films=films,
+        targets=targets,
+        findings=[tuple(names) for names in known["findings"]],
+        present=[(tuple(old), tuple(new)) for old, new in known["present"]],
+        columns=known["columns"],
+    )

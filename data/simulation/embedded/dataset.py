@@ -32,7 +32,12 @@ class Embedded:
         """Whether neither a path nor prepared data is given."""
         return config.path is None and config.prepared is None
 
-    def pairs(self, splits: Iterable[str]) -> "dict[str, SyntheticPairs]":
+    def pairs(
+        self,
+        splits: Iterable[str],
+        *,
+        with_targets: bool = True,  # noqa: ARG002  (all have one)
+    ) -> "dict[str, SyntheticPairs]":
         """The pairs of some splits."""
         return self._open(SyntheticPairs, splits, self.config.change)
 
@@ -98,6 +103,7 @@ class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
             target=self._target(pairs.target(pair, "followup")),
             target_baseline=self._target(pairs.target(pair, "baseline")),
             findings=findings,
+            columns=pairs.columns[pair] | {"group": f"{patient}/{pairs.columns[pair]['group']}"},
         )
 
     def _target(self, target: NDArray[np.float32]) -> Tensor:

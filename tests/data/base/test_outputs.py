@@ -9,15 +9,22 @@ from data.base import outputs
 from data.base.errors import DataError
 from data.base.outputs import OutputFolder, entries_of
 
+SETTINGS = {"seed": 1, "findings": ("nodule",)}
+
 
 def folder(path):
     return OutputFolder(path=path, state=".making", last="manifest.csv", files=("a/*.png", "private.csv"))
 
 
+def claim(output, settings, **options):
+    with output.claimed(settings, **options):
+        pass
+
+
 def made(path, *names, settings=None):
     """A folder with some finished pieces."""
     output = folder(path)
-    output.claim({"seed": 1, "findings": ("nodule",)} if settings is None else settings)
+    claim(output, SETTINGS if settings is None else settings)
     for name in names:
         with output.piece(name) as (part, record):
             (part / "a").mkdir()
@@ -27,7 +34,9 @@ def made(path, *names, settings=None):
 
 
 def contents(path):
-    return {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
+    """All files but the lock."""
+    files = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()}
+    return files - {".making/.lock", ".lock"}
 
 
 STATE = {".making/settings.json", ".making/x.done.json", ".making/y.done.json"}
@@ -102,7 +111,7 @@ def test_the_same_settings_go_on_and_leftovers_of_killed_runs_go(tmp_path):
     before = (tmp_path / ".making/settings.json").stat().st_mtime_ns
     (tmp_path / ".part-7-y" / "a").mkdir(parents=True)
     (tmp_path / ".making" / ".part-7-settings.json").touch()
-    output.claim({"findings": ["nodule"], "seed": 1})
+    claim(output, {"findings": ["nodule"], "seed": 1})
     assert contents(tmp_path) == {*STATE - {".making/y.done.json"}, "a/x.png"}
     assert not (tmp_path / ".part-7-y").exists()
     assert (tmp_path / ".making/settings.json").stat().st_mtime_ns == before
@@ -122,10 +131,10 @@ def test_other_settings_are_named_and_refused_where_something_is_finished(finish
         "settings (.making/settings.json there) to go on with it"
     )
     with pytest.raises(DataError) as caught:
-        output.claim(OTHER)
+        claim(output, OTHER)
     assert str(caught.value) == message
     with pytest.raises(DataError) as caught:
-        output.claim(OTHER, overwrite=False)
+        claim(output, OTHER, overwrite=False)
     assert str(caught.value) == message + ", or replace what it holds with --overwrite"
     assert contents(tmp_path) == before
 
@@ -134,7 +143,7 @@ def test_overwriting_removes_what_the_command_wrote_and_nothing_else(tmp_path):
     output = made(tmp_path, "x", "y")
     for name in ("manifest.csv", "private.csv", "notes.txt", "a/mine.txt"):
         (tmp_path / name).write_text("mine")
-    output.claim(OTHER, overwrite=True)
+    claim(output, OTHER, overwrite=True)
     assert contents(tmp_path) == {".making/settings.json", "notes.txt", "a/mine.txt"}
     assert json.loads((tmp_path / ".making/settings.json").read_text()) == OTHER
 
@@ -144,7 +153,7 @@ def test_what_was_begun_and_never_finished_makes_room(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "half.png").touch()
     (tmp_path / "private.csv").touch()
-    output.claim(OTHER)
+    claim(output, OTHER)
     assert contents(tmp_path) == {".making/settings.json"}
     assert not (tmp_path / "a").exists()
 
@@ -153,9 +162,9 @@ def test_clearing_keeps_the_claim(tmp_path):
     output = made(tmp_path, "x")
     output.clear()
     assert contents(tmp_path) == {".making/settings.json"}
-    output.claim({"seed": 1, "findings": ("nodule",)})
+    claim(output, SETTINGS)
     with pytest.raises(DataError, match="other files"):
-        OutputFolder(path=tmp_path, state=".drawing", last="m.csv", files=()).claim({})
+        OutputFolder(path=tmp_path, state=".drawing", last="m.csv", files=()).claimed({}).__enter__()
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "{}", "\xff"])
@@ -170,7 +179,7 @@ def test_damaged_settings_are_other_settings(tmp_path):
     output = made(tmp_path, "x")
     (tmp_path / ".making/settings.json").write_text("{")
     with pytest.raises(DataError, match=r"made with other settings \(findings, seed\)"):
-        output.claim({"seed": 1, "findings": ("nodule",)})
+        claim(output, SETTINGS)
 
 
 @pytest.mark.parametrize("overwrite", [None, False, True])
@@ -179,13 +188,13 @@ def test_a_folder_of_something_else_is_left_alone(overwrite, tmp_path):
     (tmp_path / "a" / "cat.png").touch()
     (tmp_path / "manifest.csv").touch()
     with pytest.raises(DataError, match=r"holds other files \(a\); name a new or an empty folder"):
-        folder(tmp_path).claim(OTHER, overwrite=overwrite)
+        claim(folder(tmp_path), OTHER, overwrite=overwrite)
     assert contents(tmp_path) == {"a/cat.png", "manifest.csv"}
 
 
 def test_empty_folders_are_what_a_full_disk_leaves(tmp_path):
     (tmp_path / ".making").mkdir()
-    folder(tmp_path).claim(OTHER)
+    claim(folder(tmp_path), OTHER)
     assert contents(tmp_path) == {".making/settings.json"}
 
 
@@ -206,4 +215,37 @@ def test_a_place_that_cannot_be_a_folder_is_named(place, message, tmp_path, monk
 
     monkeypatch.setattr(outputs.Path, "iterdir", refuse)
     with pytest.raises(DataError, match=message):
-        folder(tmp_path / place).claim(OTHER)
+        claim(folder(tmp_path / place), OTHER)
+
+
+def test_two_at_once_do_not_write_to_one_folder(tmp_path):
+    output = made(tmp_path / "out", "x")
+    with output.claimed(SETTINGS), output.piece("y") as (part, record):
+        (part / "a").mkdir()
+        (part / "a" / "y.png").touch()
+        record["name"] = "y"
+        for overwrite in (None, True):  # with its own settings as with others
+            message = r"another process is writing to .*/out; let it end, or name another folder"
+            with pytest.raises(DataError, match=message):
+                claim(output, OTHER if overwrite else SETTINGS, overwrite=overwrite)
+    assert contents(output.path) == {*STATE, "a/x.png", "a/y.png"}
+    claim(output, SETTINGS)
+
+
+def test_the_lock_is_free_when_the_block_fails(tmp_path):
+    output = folder(tmp_path)
+    with pytest.raises(KeyError), output.claimed(OTHER):
+        raise KeyError
+    claim(output, OTHER)
+
+
+def test_overwriting_follows_no_link_out_of_the_folder(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x.png").touch()
+    output = made(tmp_path / "out", "y")
+    (output.path / "a" / "y.png").unlink()
+    (output.path / "a").rmdir()
+    (output.path / "a").symlink_to(tmp_path / "elsewhere")
+    claim(output, OTHER, overwrite=True)
+    assert (tmp_path / "elsewhere" / "x.png").exists()
+    assert not output.records()

@@ -2,10 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, rotate
+from skimage.draw import polygon2mask
 
 from data.base.errors import DataError
+from data.simulation.drawing.fitting import fit, to_edges
 from data.simulation.drawing.lungs import find_lungs
+from data.simulation.drawing.outlines import MODES, outlines
 
 PATH = Path("film.png")
 
@@ -120,6 +123,8 @@ NO_CHEST = {
     "ramp": np.tile(np.linspace(0, 1, 128), (128, 1)),
     "noise": np.random.default_rng(0).random((128, 128)),
     "blobs": blobs(1),
+    "stripes": 0.5 + 0.5 * np.outer(np.cos(np.linspace(-3, 3, 200)), np.sin(np.linspace(-6, 6, 200))),
+    "checkerboard": np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((25, 25))),
     "disc": np.hypot(*np.mgrid[-64:64, -64:64]) / 100,
 }
 
@@ -166,3 +171,65 @@ def test_what_is_nearly_all_padding_is_refused_as_such(films):
     image = np.pad(films[0].resized(160, 30).image, ((30, 30), (95, 95)))
     with pytest.raises(DataError, match=r"no two lung fields \(all but a narrow strip of it is empty\)"):
         find_lungs(image.astype(np.float32), PATH)
+
+
+def opaque_right_lung(film):
+    rows = np.flatnonzero(film.lungs.any(axis=1))
+    white = film.lungs.copy()
+    white[:, film.image.shape[1] // 2 :] = white[: rows[0] + rows.size // 3] = False
+    share = 0.6 * gaussian_filter(white.astype(np.float32), 1.5)
+    return film.image * (1 - share) + 0.75 * share
+
+
+def turned_with_black_corners(film):
+    return rotate(film.image, 5, reshape=True, order=1)
+
+
+def raised_heart(film):
+    """A heart so large that it leaves a third of the left base."""
+    rows, columns = np.mgrid[: film.image.shape[0], : film.image.shape[1]]
+    seen = np.argwhere(film.lungs)
+    (top, first), (bottom, last) = seen.min(axis=0), seen.max(axis=0)
+    centre = top + 0.75 * (bottom - top), (first + last) / 2 + 0.14 * (last - first)
+    inside = np.hypot(
+        (rows - centre[0]) / (0.28 * (bottom - top)), (columns - centre[1]) / (0.24 * (last - first))
+    )
+    share = gaussian_filter((inside < 1).astype(np.float32), 1.5)
+    return film.image * (1 - share) + 0.8 * share
+
+
+@pytest.mark.parametrize("view", [opaque_right_lung, turned_with_black_corners, raised_heart])
+def test_sick_and_turned_chests_are_found(films, view):
+    image = np.clip(view(films[0]), 0, 1).astype(np.float32)
+    fields = find_lungs(image, PATH)
+    areas = [mask.mean() for mask in (fields.right, fields.left)]
+    assert min(areas) > 0.04 and min(areas) > 0.3 * max(areas)
+
+
+def test_outlines_move_to_the_edges_of_lungs_whose_shape_is_known():
+    """Dark fields of a random shape of the model on a bright film: the search brings it back."""
+    rng = np.random.default_rng(3)
+    shape = np.concatenate([[0.5, 0.15, np.log(0.34), np.log(0.66), 0.04], rng.normal(0, 0.6, len(MODES))])[
+        None
+    ]
+    truth = [polygon2mask((200, 220), lung[:, ::-1]) for lung in outlines(shape, (200, 220))[0]]
+    level = gaussian_filter(np.where(truth[0] | truth[1], -1.0, 1.0), 1.5).astype(np.float32)
+    points = outlines(fit(level), level.shape)[0]
+    found = [polygon2mask(level.shape, lung[:, ::-1]) for lung in to_edges(points, level, 0.34 * 220)]
+    for one, true in zip(found, truth, strict=True):
+        assert dice(one, true) > 0.95
+
+
+def test_outlines_are_linear_in_their_modes_and_follow_their_pose():
+    modes = np.random.default_rng(0).normal(size=(2, len(MODES)))
+    pose = np.array([0.5, 0.1, np.log(0.3), np.log(0.7), 0.0])
+    one, other, both = (
+        outlines(np.concatenate([pose, mode])[None], (100, 120))
+        for mode in (modes[0], modes[1], modes.sum(axis=0))
+    )
+    mean = outlines(np.concatenate([pose, np.zeros(len(MODES))])[None], (100, 120))
+    np.testing.assert_allclose(both - mean, (one - mean) + (other - mean), atol=1e-9)
+    pose[0] += 0.1
+    moved = outlines(np.concatenate([pose, modes[0]])[None], (100, 120))
+    np.testing.assert_allclose(moved - one, np.broadcast_to([12.0, 0.0], one.shape), atol=1e-9)
+    assert (mean[0, 0, :, 0] < 60).all() and (mean[0, 1, :, 0] > 60).all()

@@ -101,8 +101,7 @@ def test_each_target_lies_where_its_film_has_the_finding(source):
         (Scenario(resolving=("consolidation",)), "baseline", "target_baseline"),
     ):
         pair = draw_pair(source, scenario, 0, config)
-        rng = _after_drawing(source, scenario, config)
-        poses = dict(zip(("baseline", "followup"), draw_poses(source.image.shape, config, rng), strict=True))
+        poses = dict(zip(("baseline", "followup"), _poses(source, config), strict=True))
         healthy = move(source.image, poses[time])
         changed = np.abs(getattr(pair, time) - healthy) > 1e-6
         drawn = getattr(pair, target) != 0
@@ -116,20 +115,35 @@ def test_both_targets_are_the_drawn_change_under_the_pose_of_their_film(source, 
     config = options(rotation=8.0, translation=0.05, scale=0.08, elastic=0.01)
     for sign, scenario in ((1, Scenario(appearing=(name,))), (-1, Scenario(resolving=(name,)))):
         pair = draw_pair(source, scenario, 0, config)
-        rng = np.random.default_rng(fold_seed("pair", config.seed, source.id, 0))
-        added = sign * DRAW[name](source.chest, rng)
-        baseline_pose, followup_pose = draw_poses(source.image.shape, config, rng)
+        rng = np.random.default_rng(fold_seed("findings", config.seed, source.id, 0))
+        added = sign * source.chest.grain.soften(DRAW[name](source.chest, rng))
+        baseline_pose, followup_pose = _poses(source, config)
         np.testing.assert_array_equal(pair.target, change_map(move(added, followup_pose)))
         np.testing.assert_array_equal(pair.target_baseline, change_map(move(added, baseline_pose)))
         assert (pair.target != pair.target_baseline).any()
 
 
-def _after_drawing(source, scenario, config):
-    """The pair's source of randomness where it draws the poses."""
+def _poses(source, config):
     rng = np.random.default_rng(fold_seed("pair", config.seed, source.id, 0))
-    for name in (*scenario.appearing, *scenario.resolving):
-        DRAW[name](source.chest, rng)
-    return rng
+    return draw_poses(source.image.shape, config, rng)
+
+
+def test_a_nuisance_is_in_one_image_and_no_change(source):
+    pair = draw_pair(source, Scenario(arriving=("device",)), 0, options(**STILL))
+    assert not pair.target.any() and not pair.target_baseline.any()
+    assert np.abs(pair.followup - pair.baseline).max() > 0.05
+    assert pair.findings == ()
+    assert (pair.columns["direction"], pair.columns["nuisances"]) == ("unchanged", "device")
+
+
+def test_pairs_of_a_group_show_one_change_in_other_poses(source):
+    config = options(views_per_change=2)
+    first, second, third = (draw_pair(source, Scenario(appearing=("nodule",)), n, config) for n in range(3))
+    assert [pair.columns["group"] for pair in (first, second, third)] == ["0", "0", "1"]
+    sizes = [float((pair.target > 0.05).sum()) for pair in (first, second, third)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.15)
+    assert abs(sizes[2] - sizes[0]) > 0.15 * sizes[0]
+    assert not np.array_equal(first.target, second.target)
 
 
 def test_a_pair_is_a_function_of_seed_id_and_number(source):

@@ -59,10 +59,13 @@ def test_a_folder_becomes_pairs_that_the_toolkit_reads(folder, tmp_path):
         assert all(plane.any() for plane in maps)
 
 
+KNOWN = ("direction", "stable", "nuisances", "size", "contrast", "group")
+
+
 def test_the_manifest_names_its_findings_and_splits_only_where_the_source_does(folder, tmp_path):
     draw_all(options(folder, tmp_path / "out", findings=("nodule",), unchanged=0.0, second=0.0))
     rows = rows_of(tmp_path / "out")
-    assert tuple(rows[0]) == ("id", "patient_id", *PAIR_FILES, "findings")
+    assert tuple(rows[0]) == ("id", "patient_id", *PAIR_FILES, "findings", *KNOWN)
     assert {row["findings"] for row in rows} == {"nodule"}
     lines = ["patient_id,image,split", "p0,p0_chest.png,train", "p1,p1_chest.png,test"]
     manifest = folder / "list.csv"

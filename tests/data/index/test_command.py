@@ -8,6 +8,7 @@ import pytest
 from data.index.layouts import LAYOUTS
 from data.index.options import LAYOUT_NAMES
 from tests.calling import call
+from tests.data.index.annotated import ANNOTATED
 from tests.data.index.miniatures import MINIATURES, rows_of
 from tests.micro import ROOT, run
 
@@ -18,7 +19,7 @@ def index(*args, start=call):
 
 
 def test_every_layout_can_be_named_and_has_a_miniature():
-    assert set(LAYOUTS) == set(LAYOUT_NAMES) == set(MINIATURES)
+    assert set(LAYOUTS) == set(LAYOUT_NAMES) == set(MINIATURES) | set(ANNOTATED)
 
 
 def test_one_line_a_fact(tmp_path):

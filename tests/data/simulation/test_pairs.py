@@ -7,7 +7,7 @@ from data.config import EmbeddedConfig
 from data.findings import CHANGE_SCALE, FINDINGS
 from data.simulation import pairs as pairs_module
 from data.simulation.embedded.patients import draw_poses, draw_scenarios, patient_rng, render_patient
-from data.simulation.pairs import render_pairs
+from data.simulation.pairs import Draw, render_pairs
 from data.simulation.scenarios import Scenario
 
 CONFIG = EmbeddedConfig(pairs_per_patient=3)
@@ -20,7 +20,9 @@ def render(phantom, monkeypatch):
 
     def run(**scenario):
         rng = np.random.default_rng(3)
-        pairs = render_pairs(phantom, 32, [(Scenario(**scenario), draw_poses(CONFIG, rng), rng)])
+        poses = draw_poses(CONFIG, rng)
+        draw = Draw(scenario=Scenario(**scenario), group="0", poses=poses, findings=rng, films=rng)
+        pairs = render_pairs(phantom, 32, [draw])
         return pairs.baseline[0], pairs.followup[0], pairs.target[0], pairs.target_baseline[0]
 
     return run
@@ -57,6 +59,35 @@ def test_a_stable_finding_is_in_both_images_and_not_in_the_target(render):
 def test_one_finding_can_appear_while_another_resolves(render):
     _, _, target, _ = render(appearing=("device",), resolving=("effusion",))
     assert target.max() > 0.05 and target.min() < -0.05
+
+
+@pytest.mark.parametrize("time", ["arriving", "leaving"])
+def test_a_nuisance_is_in_one_image_and_not_in_the_target(render, time):
+    baseline, followup, _, _ = render()
+    old, new, target, target_baseline = render(**{time: ("device",)})
+    assert not target.any() and not target_baseline.any()
+    shown = np.array([(old - baseline).max(), (new - followup).max()]) > 0.05
+    assert shown.tolist() == [time == "leaving", time == "arriving"]
+
+
+def test_columns_say_pose_difference_and_group(phantom):
+    config = EmbeddedConfig(pairs_per_patient=4, views_per_change=2, unchanged=0.0)
+    pairs = render_patient(phantom, config, 32, "val", 0)
+    assert [columns["group"] for columns in pairs.columns] == ["0", "0", "1", "1"]
+    assert pairs.findings[0] == pairs.findings[1]
+    poses = draw_poses(config, patient_rng(config.seed, "val", 0, 0, 3))
+    difference = np.abs(np.subtract(*(pose.rotation for pose in poses))).sum()
+    assert float(pairs.columns[3]["pose_difference"]) == pytest.approx(difference, abs=0.06)
+    assert all(float(columns["contrast"]) > 0 for columns in pairs.columns)
+
+
+def test_small_poses_are_frequent_where_asked():
+    rng = np.random.default_rng(0)
+    config = EmbeddedConfig(pose_degrees=10.0, pose_exponent=2.0)
+    poses = [draw_poses(config, rng) for _ in range(500)]
+    turn = np.abs([np.subtract(a.rotation, b.rotation) for a, b in poses])
+    assert 9 < turn.max() <= 10
+    assert np.median(turn) == pytest.approx(2.5, rel=0.15)  # 10 * 0.5 ** 2
 
 
 def test_findings_take_turns_and_never_meet_themselves():

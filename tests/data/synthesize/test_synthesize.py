@@ -87,10 +87,15 @@ def test_volumes_are_labelled_segmented_or_skipped_by_name(run):
     assert any("volumes.private.csv names the file" in line for line in lines)
 
 
+KNOWN = {"direction", "stable", "nuisances", "size", "contrast", "pose_difference", "group"}
+
+
 def test_the_manifest_names_every_file(run):
     _, out = run
     table = rows(out)
-    assert list(table[0]) == ["id", "patient_id", *IMAGES, "findings"]
+    assert list(table[0])[: len(IMAGES) + 3] == ["id", "patient_id", *IMAGES, "findings"]
+    assert set(list(table[0])[len(IMAGES) + 3 :]) <= KNOWN
+    assert len({row["group"] for row in table}) == len(table)  # one view of each change
     assert [row["id"] for row in table] == [
         f"{volume}-p000_{pair:03d}" for volume in ("ct0001", "ct0002") for pair in range(2)
     ]

@@ -1,4 +1,6 @@
+import json
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from data.base.errors import UserError
 from gan.adversarial.networks import build_discriminator, build_generator
 from gan.adversarial.objective import build_objective
 from gan.adversarial.options import PRESETS, DiscriminatorConfig
-from gan.run.handover import Preprocessing, load_network, save_network
+from gan.run.handover import ANY, Preprocessing, load_network, save_network
 from gan.run.plugins import import_object, parse_weighted
 from losses import PIXEL_LOSSES
 from networks import BottleneckEncoder, Discriminator, LongitudinalMIMModel
@@ -74,10 +76,43 @@ def test_a_generator_of_the_users_own_is_saved_and_loaded(tmp_path):
     settings = config(generator=f"{HERE}:Generator")
     model = build_generator(settings)
     save_network(model, tmp_path / "generator", Preprocessing.of(settings.generator, settings.data))
-    loaded, _ = load_network(tmp_path / "generator")
+    loaded, _ = load_network(tmp_path / "generator", trusted=ANY)
     image = torch.rand(1, 1, 8, 8)
     assert torch.equal(loaded(image, image), model(image, image))
     assert not loaded.training
+
+
+def test_a_folder_runs_no_code_of_its_own_unless_trusted(tmp_path, monkeypatch):
+    settings = config(generator=f"{HERE}:Generator")
+    how = replace(Preprocessing.of(settings.generator, settings.data), network="hostile:Network")
+    save_network(build_generator(settings), tmp_path / "generator", how)
+    (tmp_path / "hostile.py").write_text(f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()")
+    monkeypatch.syspath_prepend(tmp_path)
+    for trusted in ("", "other:Network"):
+        with pytest.raises(UserError, match=r"code of its own .*hostile:Network.* add --trust-remote-code"):
+            load_network(tmp_path / "generator", trusted=trusted)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("surprise", 1, "surprise"),
+        ("hidden_channels", 10**12, "hidden_channels is 10{12}; no network is that"),
+    ],
+)
+def test_a_configuration_of_no_network_is_refused_before_it_is_built(tmp_path, key, value, words):
+    settings = config()
+    save_network(
+        build_generator(settings), tmp_path / "generator", Preprocessing.of(settings.generator, settings.data)
+    )
+    file = tmp_path / "generator" / "config.json"
+    content = json.loads(file.read_text())
+    content["config"][key] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=words) as caught:
+        load_network(tmp_path / "generator")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_generator_of_ours_takes_an_encoder_of_the_users_own_and_finds_it_again(tmp_path):
@@ -85,7 +120,7 @@ def test_a_generator_of_ours_takes_an_encoder_of_the_users_own_and_finds_it_agai
     model = build_generator(settings)
     assert isinstance(model.encoder, Shrinking)
     save_network(model, tmp_path / "generator", Preprocessing.of(settings.generator, settings.data))
-    loaded, _ = load_network(tmp_path / "generator")
+    loaded, _ = load_network(tmp_path / "generator", trusted=ANY)
     image = torch.rand(1, 1, 32, 32)
     assert torch.equal(loaded(image, image), model.eval()(image, image))
 
@@ -97,7 +132,7 @@ def test_a_broken_generator_file_is_named(tmp_path):
     )
     (tmp_path / "generator" / "model.safetensors").write_bytes(b"broken")
     with pytest.raises(UserError, match="is not a saved generator"):
-        load_network(tmp_path / "generator")
+        load_network(tmp_path / "generator", trusted=ANY)
 
 
 def test_every_weight_of_the_configuration_has_its_term():
@@ -230,7 +265,7 @@ def test_a_generator_with_tied_weights_is_saved_and_loaded(tmp_path):
     settings = config(generator=f"{HERE}:Tied")
     model = build_generator(settings)
     save_network(model, tmp_path / "generator", Preprocessing.of(settings.generator, settings.data))
-    loaded, _ = load_network(tmp_path / "generator")
+    loaded, _ = load_network(tmp_path / "generator", trusted=ANY)
     image = torch.rand(1, 1, 8, 8)
     assert torch.equal(loaded(image, image), model(image, image))
 

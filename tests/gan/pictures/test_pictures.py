@@ -9,6 +9,7 @@ from skimage.io import imread
 from data import PairBatch
 from gan.pictures.change import SHOWN_MAX, draw_change_grid, overlay, save_overlay
 from gan.pictures.curves import draw_curves
+from gan.pictures.grid import Column, draw_grid
 from tests.gan.pictures.panels import panel_is_there
 
 
@@ -62,3 +63,9 @@ def test_curves_are_drawn_from_the_log_even_if_its_last_line_was_cut(tmp_path):
     log.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"split": "tr')
     draw_curves(tmp_path / "curves.png", log)
     assert imread(tmp_path / "curves.png").std() > 10
+
+
+@pytest.mark.parametrize("name", ["$1", "a_$^{$", "\\frac", "n" * 300])
+def test_any_name_of_a_patient_can_stand_beside_its_row(tmp_path, name):
+    draw_grid(tmp_path / "grid.png", [name], [Column("image", np.zeros((1, 8, 8)))])
+    assert (tmp_path / "grid.png").stat().st_size > 1000

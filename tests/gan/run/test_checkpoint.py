@@ -1,4 +1,7 @@
 import json
+import os
+import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,7 +9,15 @@ from accelerate import Accelerator
 from torch import nn
 
 from data.base.errors import UserError
-from gan.run.checkpoint import BEST, list_checkpoints, load_checkpoint, newest_checkpoint, save_checkpoint
+from gan.run.checkpoint import (
+    BEST,
+    keep_best,
+    list_checkpoints,
+    load_best_weights,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+)
 from gan.run.directory import RunDir
 from gan.run.progress import Progress
 
@@ -69,10 +80,12 @@ def test_the_options_of_the_optimiser_are_those_of_now(run):
 def test_the_newest_few_are_kept_and_the_best(run):
     accelerator, *_ = prepared()
     for step in range(1, 6):
-        save_checkpoint(accelerator, run, Progress(step=step), keep=2, kept={}, best=step == 2)
+        save_checkpoint(accelerator, run, Progress(step=step), keep=2, kept={})
+        if step == 2:
+            keep_best(run)
     assert [path.name for path in list_checkpoints(run)] == ["step_00000004", "step_00000005"]
     assert json.loads((run.checkpoints / BEST / "step.json").read_text())["step"] == 2
-    assert newest_checkpoint(run).name == "step_00000005"
+    assert newest_checkpoint(run)[0].name == "step_00000005"
     assert not [path for path in run.checkpoints.iterdir() if path.name.startswith(".")]
 
 
@@ -81,9 +94,9 @@ def test_a_directory_that_was_never_finished_is_no_checkpoint(run):
     save_checkpoint(accelerator, run, Progress(step=1), keep=2, kept={})
     (run.checkpoints / ".step_00000002.tmp").mkdir()
     (run.checkpoints / "step_00000003").mkdir()
-    assert newest_checkpoint(run).name == "step_00000001"
+    assert newest_checkpoint(run)[0].name == "step_00000001"
     save_checkpoint(accelerator, run, Progress(step=2), keep=2, kept={})  # over the leftovers of a kill
-    assert newest_checkpoint(run).name == "step_00000002"
+    assert newest_checkpoint(run)[0].name == "step_00000002"
 
 
 @pytest.mark.parametrize(
@@ -119,3 +132,90 @@ def test_another_number_of_processes_is_refused(run):
 def test_a_run_without_checkpoints_cannot_be_resumed(run):
     with pytest.raises(UserError, match=r"no checkpoint in .*without --resume"):
         newest_checkpoint(run)
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.bin", "progress_0.pt", "ema.pt"])
+def test_a_flipped_bit_is_noticed_and_the_checkpoint_before_taken(run, name):
+    accelerator, *_ = prepared()
+    for step in (1, 2):
+        save_checkpoint(accelerator, run, Progress(step=step), keep=2, kept={"ema": nn.Linear(2, 1)})
+    flip_a_bit(run.checkpoints / "step_00000002" / name)
+    path, problems = newest_checkpoint(run)
+    assert path.name == "step_00000001"
+    assert problems == [f"{run.checkpoints}/step_00000002 is damaged ({name})"]
+    (path / name).unlink()
+    with pytest.raises(UserError, match=r"--resume .*step_00000002 is damaged .*start the run again without"):
+        newest_checkpoint(run)
+
+
+def test_damaged_weights_of_the_best_are_not_judged(run):
+    accelerator, model, _ = prepared()
+    save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept={})
+    keep_best(run)
+    load_best_weights(run, model)
+    flip_a_bit(run.checkpoints / BEST / "model.safetensors")
+    with pytest.raises(UserError, match=r"best is damaged \(model.safetensors\)"):
+        load_best_weights(run, model)
+
+
+def test_checkpoints_of_before_there_were_fingerprints_are_taken(run):
+    accelerator, *_ = prepared()
+    path = save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept={})
+    (path / "step.json").write_text('{"step": 1, "processes": 1}')
+    assert newest_checkpoint(run) == (path, [])
+
+
+def test_what_killed_saves_left_goes(run):
+    save_checkpoint(prepared()[0], run, Progress(step=1), keep=1, kept={})
+    for folder in (run.path, run.checkpoints):
+        (folder / ".part-shared-x").mkdir()
+    newest_checkpoint(run)
+    assert not list(run.path.rglob(".part*"))
+
+
+def test_files_may_be_read_by_whoever_may_read_the_folder(run):
+    path = save_checkpoint(prepared()[0], run, Progress(step=1), keep=1, kept={})
+    usual = path.stat().st_mode & 0o666
+    assert usual == 0o666 & ~umask()
+    assert {file.stat().st_mode & 0o777 for file in path.iterdir()} == {usual}
+
+
+def umask():
+    before = os.umask(0)
+    os.umask(before)
+    return before
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("PytorchStreamWriter failed"), OSError(28, "No space left on device")]
+)
+def test_a_disk_that_fills_is_one_line_and_loses_nothing(run, error, monkeypatch):
+    accelerator, *_ = prepared()
+    before = save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept={})
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(UserError, match=r"step_00000002 cannot be written .*make room") as caught:
+        save_checkpoint(accelerator, run, Progress(step=2), keep=1, kept={})
+    assert "\n" not in str(caught.value)
+    assert newest_checkpoint(run) == (before, [])
+
+
+def test_a_checkpoint_that_would_not_fit_is_not_begun(run, monkeypatch):
+    accelerator, *_ = prepared()
+    numbers = 2 + 1  # of the model, and twice as many of its moments
+    free = SimpleNamespace(free=4 * 3 * numbers - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
+    with pytest.raises(UserError, match=r"step_00000001 takes .* are free; make room, or move it"):
+        save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept={})
+    assert not list(run.checkpoints.iterdir())
+    free.free += 1
+    save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept={})

@@ -133,6 +133,7 @@ def test_config_yaml_is_plain_yaml_of_every_option_of_the_stage(tmp_path):
         "run_dir",
         "overwrite",
         "resume",
+        "trust_remote_code",
     }
 
 

@@ -7,6 +7,7 @@ from torch import nn
 from data.base.errors import UserError
 from gan.run.directory import RunDir
 from gan.run.finite import FiniteWatch
+from gan.run.optim import optimiser_step
 
 NAN = torch.tensor(float("nan"))
 
@@ -40,7 +41,7 @@ def test_parameters_are_looked_at_as_well(watched, value):
     with torch.no_grad():
         model.weight[1, 0] = value
     watch.add({"l1": torch.tensor(1.0)}, 4, ["a"])
-    with pytest.raises(UserError, match="parameters are not finite after step 4"):
+    with pytest.raises(UserError, match="parameters or buffers are not finite after step 4"):
         watch.require()
 
 
@@ -50,3 +51,39 @@ def test_what_is_finite_passes_and_is_forgotten(watched):
         watch.add({"l1": torch.tensor(float(step))}, step, [str(step)])
     watch.require()
     assert not watch._samples
+
+
+def test_buffers_and_modules_that_are_only_kept_are_looked_at(tmp_path):
+    GradientState._reset_state()
+    average = nn.BatchNorm2d(2)
+    watch = FiniteWatch(Accelerator(cpu=True), RunDir(tmp_path), {"ema": average})
+    watch.add({"l1": torch.tensor(1.0)}, 1, ["a"])
+    watch.require()
+    average.running_var[1] = NAN
+    watch.add({"l1": torch.tensor(1.0)}, 2, ["a"])
+    with pytest.raises(UserError, match="buffers are not finite after step 2"):
+        watch.require()
+
+
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.Adam])
+def test_nothing_moves_from_a_gradient_on_that_is_not_finite(tmp_path, kind):
+    """Neither of two optimisers that step together, though only one of them meets it."""
+    GradientState._reset_state()
+    accelerator = Accelerator(cpu=True)
+    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    optimizers = [kind(model.parameters(), lr=0.1, fused=True) for model in (one, other)]
+    one, other, *optimizers = accelerator.prepare(one, other, *optimizers)
+    watch = FiniteWatch(accelerator, RunDir(tmp_path))
+
+    def step(number, scale):
+        (one(torch.ones(1, 2)).sum() * scale + other(torch.ones(1, 2)).sum()).backward()
+        optimiser_step(accelerator, *optimizers, clip=one, clip_norm=1.0)
+        watch.add({"l1": torch.tensor(1.0)}, number, [str(number)])
+        return [parameter.detach().clone() for model in (one, other) for parameter in model.parameters()]
+
+    start, first = step(1, 1.0), step(2, 1.0)
+    assert not any(map(torch.equal, start, first))
+    for number, scale in ((3, float("inf")), (4, 1.0)):
+        assert all(map(torch.equal, first, step(number, scale)))
+    with pytest.raises(UserError, match=r"^the gradient is not finite at step 3, samples 3: "):
+        watch.require()

@@ -19,7 +19,7 @@ def pretrained(tmp_path):
 
 def test_patients_that_pretraining_saw_are_said(pretrained):
     said = seen_by(pretrained, splits(train=["c", "d"], val=["a"], test=["b", "e"]))
-    assert "2 of the 3 patients held out here (such as a) were trained on by" in said
+    assert "2 of the 3 patients held out here (such as a) were trained on by the pretraining" in said
     assert "--data.split-seed" in said
 
 

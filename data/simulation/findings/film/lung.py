@@ -17,8 +17,8 @@ def consolidation(chest: Chest, rng: np.random.Generator) -> Plane:
     The large bronchi stay open and show as dark branches (air bronchogram).
     """
     frame = chest.frame
-    side = draw_side(rng, findings.CONSOLIDATION_LEFT)
-    centre = frame.point_in_lung(side, 12.0, rng)
+    side = chest.side_with_air(draw_side(rng, findings.CONSOLIDATION_LEFT))
+    centre = chest.place(side, 12.0, rng)
     radius = rng.uniform(20, 38)
     outline = radius * (1 + frame.texture(18.0, 0.6, rng)) - frame.distance_from(centre)
     weight = ramp(outline, rng.uniform(14, 22))
@@ -58,8 +58,8 @@ def nodule(chest: Chest, rng: np.random.Generator) -> Plane:
     frame = chest.frame
     least, most = findings.NODULE_RADIUS_MM
     radius = least + (most - least) * rng.beta(2.5, 1.5)
-    side = SIDES[int(rng.integers(2))]
-    centre = frame.point_in_lung(side, radius + 3, rng)
+    side = chest.side_with_air(SIDES[int(rng.integers(2))])
+    centre = chest.place(side, radius + 3, rng)
     radius = min(radius, 0.5 * float(frame.depth[side].max()))
     lobes = 1 + frame.texture(max(radius, 5.0), 0.3, rng)
     path = 2 * np.sqrt(np.clip((radius * lobes) ** 2 - frame.distance_from(centre) ** 2, 0, None))
@@ -68,7 +68,8 @@ def nodule(chest: Chest, rng: np.random.Generator) -> Plane:
             angle = rng.uniform(0, 2 * np.pi)
             end = np.array(centre) + radius * rng.uniform(1.3, 1.8) * np.array([np.sin(angle), np.cos(angle)])
             path = np.maximum(path, frame.chord(frame.course([centre, tuple(end)]), 0.7) * 1.5)
-    return (1.25 * MU_LUNG_TO_FLUID * path * frame.inside(side, 2.0, beyond=2.0)).astype(np.float32)
+    seen = frame.inside(side, 2.0, beyond=2.0) * chest.aerated
+    return (1.25 * MU_LUNG_TO_FLUID * path * seen).astype(np.float32)
 
 
 def fluid_overload(chest: Chest, rng: np.random.Generator) -> Plane:

@@ -22,7 +22,7 @@ def effusion(chest: Chest, rng: np.random.Generator) -> Plane:
 
     It hides the costophrenic angle and the outline of the diaphragm, being as dense as what lies below.
     """
-    side = draw_side(rng)
+    side = chest.side_with_air(draw_side(rng))
     share = rng.uniform(0.15, 0.5)
     return fluid_layer(chest, side, share * chest.frame.height[side] + 25.0, rng)
 

@@ -1,0 +1,1 @@
+"""Several sources as one, each seen as often as its weight says."""

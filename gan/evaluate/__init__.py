@@ -1,0 +1,1 @@
+"""How good trained generators are on any data, beside each other and beside no model at all."""

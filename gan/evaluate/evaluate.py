@@ -1,0 +1,198 @@
+"""From runs and data to tables, files and pictures."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch.utils.data import ConcatDataset, DataLoader
+from tqdm import tqdm
+
+from data import PairBatch, collate_pairs
+from data.base.atomic import whole_folder
+from data.base.errors import DataError, UserError
+from data.batch import PairSample
+from data.config import SPLITS, DataConfig
+from data.sources import Split, StreamedSplit, open_pairs, settled
+from gan.evaluate.models import Model
+from gan.evaluate.options import EvaluateConfig
+from gan.evaluate.pictures import draw_pictures
+from gan.measures.baselines import BASELINES, baseline_maps
+from gan.measures.evaluation import Evaluation, Tally, edge
+from gan.measures.groups import columns_of
+from gan.measures.localisation import Localisation
+from gan.measures.pairs import CHANGED
+from gan.measures.report import summarise, summarise_places, table, write_cases, write_places, write_summary
+from gan.measures.scores import bin_from
+from gan.run.directory import RunDir
+from gan.run.handover import seen_by
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The models to be judged, and the data to judge them on."""
+
+    models: Mapping[str, Model]
+    data: DataConfig
+    device: torch.device
+
+    @property
+    def signed(self) -> bool:
+        """What maps mean."""
+        return self.data.change == "signed"
+
+    def batches(self, split: Any) -> Iterator[PairBatch]:
+        """The pairs of a split in its order, on the device; a target that a pair lacks is NaN."""
+        loader = DataLoader(
+            split,
+            batch_size=self.data.batch_size,
+            collate_fn=_collate,
+            num_workers=self.data.workers,
+        )
+        for batch in tqdm(loader, unit="batch", leave=False, disable=None):
+            yield batch.to(self.device)
+
+    def maps(self, batch: PairBatch) -> dict[str, torch.Tensor]:
+        """The change maps of all models, and of what is no model."""
+        maps = {name: model(batch.baseline, batch.followup) for name, model in self.models.items()}
+        return maps | baseline_maps(batch.baseline, batch.followup, signed=self.signed)
+
+    def judge(
+        self,
+        split: Any,
+        thresholds: Mapping[str, int] | None = None,
+        places: Mapping[str, Localisation] | None = None,
+    ) -> tuple[Evaluation, list[str]]:
+        """What all make of the pairs of a split, in one pass over it, and what of it could not be read.
+
+        Args:
+            split: the pairs.
+            thresholds: the bin from which a pixel is marked, of each method.
+            places: take in what each method makes of boxes and labels.
+        """
+        tally, skipped = Tally(self.signed, thresholds), list[str]()
+        for batch in self.batches(split):
+            maps = self.maps(batch)
+            further = {}
+            if thresholds is not None:
+                for name, model in self.models.items():
+                    further[name] = model.consistency(batch, maps[name], thresholds[name])
+            tally.add(maps, batch, further)
+            for name, scores in (places or {}).items():
+                scores.add(maps[name], batch)
+            skipped += batch.skipped
+        try:
+            return tally.judge(), skipped
+        except ValueError as error:
+            raise UserError(f"--data: {error}") from error
+
+    def thresholds(self, split: Any | None) -> dict[str, int] | None:
+        """Of each method the threshold with the best Dice on a split; None where none changed."""
+        if split is None:
+            return None
+        validated, _ = self.judge(split)
+        return validated.best_thresholds() if validated.changed else None
+
+
+def evaluate(config: EvaluateConfig, folders: Mapping[str, Path], out: Path) -> None:
+    """Judge the generators in `folders` and write what comes of it to `out`.
+
+    Raises:
+        UserError, DataError: an option or a file is not what it should be.
+    """
+    config = replace(config, data=settled(config.data))
+    device = torch.device("cpu" if config.cpu or not torch.cuda.is_available() else "cuda")
+    splits = open_splits(config)
+    models = {run: Model.load(folder, device) for run, folder in folders.items()}
+    judge = Judge(models, config.data, device)
+    _warn_of_seen(config, splits)
+    pairs: Any = ConcatDataset(cast(Any, [splits[name] for name in wanted(config) if name in splits]))
+    thresholds = choose_thresholds(judge, config, splits)
+    places = {name: Localisation(signed=judge.signed) for name in (*models, *BASELINES)}
+    evaluation, skipped = judge.judge(pairs, thresholds, places)
+    by = _known_columns(config.by, evaluation)
+    summary = summarise(evaluation, models=list(models), by=by, replicates=config.replicates)
+    summary |= {"runs": list(models), "split": config.split, "skipped": skipped}
+    if has_places := any(scores.pairs for scores in places.values()):
+        summary["places"] = summarise_places(places, replicates=config.replicates)
+    titles = {**{run: run for run in models}, **BASELINES}
+    with whole_folder(out) as part:
+        write_summary(part / "summary.json", summary)
+        write_cases(part / "cases.csv", evaluation)
+        if has_places:
+            write_places(part / "boxes.csv", places)
+        draw_pictures(part, summary, titles, evaluation, pairs, judge.models, config.cases)
+    print(f"{summary['pairs']} pairs of {summary['patients']} patients, split {config.split}")
+    print(table(summary, titles))
+    print(f"written to {out}")
+
+
+def wanted(config: EvaluateConfig) -> Sequence[str]:
+    """The splits to judge on."""
+    return SPLITS if config.split == "all" else (config.split,)
+
+
+def open_splits(config: EvaluateConfig) -> dict[str, Split[PairSample]]:
+    """What there is of the splits to judge on and of validation.
+
+    Raises:
+        DataError: there is nothing to judge on.
+    """
+    found: dict[str, Split[PairSample]] = {}
+    reasons = {}
+    for name in dict.fromkeys((*wanted(config), "val")):
+        try:
+            found |= open_pairs(config.data, [name], with_targets=False)
+        except DataError as error:
+            reasons[name] = error
+    if not found.keys() & set(wanted(config)):
+        raise reasons[wanted(config)[-1]]
+    for name, split in found.items():
+        if isinstance(split, StreamedSplit):
+            raise UserError(f"--split {name} of {config.data.prepared} is streamed; choose test or val")
+    return found
+
+
+def choose_thresholds(judge: Judge, config: EvaluateConfig, splits: Mapping[str, Any]) -> dict[str, int]:
+    """From which bin a pixel is marked, for each method; says where it comes from."""
+    names = (*judge.models, *BASELINES)
+    if config.threshold is not None:
+        return dict.fromkeys(names, max(1, bin_from(config.threshold)))
+    chosen = judge.thresholds(splits.get("val"))
+    if chosen is None:
+        print(f"threshold: {CHANGED}, for there is no validation pair that changed; --threshold sets another")
+        return dict.fromkeys(names, bin_from(CHANGED))
+    told = (f"{edge(level):.3f} for {name}" for name, level in chosen.items() if name != "empty")
+    print(f"thresholds, by the Dice of the validation pairs: {', '.join(told)}")
+    return chosen
+
+
+def _collate(samples: Sequence[PairSample]) -> PairBatch:
+    return collate_pairs([_with_target(sample) for sample in samples])
+
+
+def _with_target(sample: PairSample) -> PairSample:
+    if sample.target is not None:
+        return sample
+    return replace(sample, target=torch.full_like(sample.followup, torch.nan))
+
+
+def _known_columns(by: Iterable[str], evaluation: Evaluation) -> list[str]:
+    """The columns that there are.
+
+    Raises:
+        UserError: one is not there.
+    """
+    names = columns_of(evaluation.pairs)
+    for column in by:
+        if column not in (*names, "findings"):
+            raise UserError(f"--by {column}: the data has no such column; it has {', '.join(names)}")
+    return list(by)
+
+
+def _warn_of_seen(config: EvaluateConfig, splits: Mapping[str, Split[PairSample]]) -> None:
+    """Say where a run was trained on patients that it is judged on."""
+    for run in config.runs:
+        if warning := seen_by(RunDir(Path(run)), splits):
+            print(warning)

@@ -1,0 +1,133 @@
+"""Options of `gan.evaluate`, and the data that is meant where they name none."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from data.base.checks import at_least, between
+from data.base.commandline import tyro_parse
+from data.base.errors import UserError
+from data.config import DataConfig, EmbeddedConfig
+from gan.run.commandline import read_yaml, yaml_to_flags
+from gan.run.directory import RUNS, RunDir
+from gan.run.generator import generator_folder
+
+PROGRAM = "python -m gan.evaluate"
+_FED = ("image_size", "framing", "intensity", "change")
+# How a run trains on its data, which is nothing to its evaluation.
+_TRAINING = ("augment", "labels", "uncertain")
+
+
+@dataclass(kw_only=True)
+class EvaluateConfig:
+    """Judge trained generators beside each other and beside maps without a model."""
+
+    runs: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Runs of gan.adversarial, their generator/ folders, or hub ids. The first is compared with each other
+    one."""
+    data: DataConfig = field(default_factory=DataConfig)
+    split: Literal["test", "val", "train", "all"] = "test"
+    """Which pairs to judge on; all takes those of every split."""
+    by: tuple[str, ...] = ("finding",)
+    """What to break numbers down by: finding, size (changed share of the image), or columns of the data.
+    Columns of many numbers are divided into thirds."""
+    threshold: float | None = None
+    """From which value a pixel is marked. Without it, each method takes the one with the best Dice on the
+    validation pairs, or 0.05 where there are none that changed."""
+    replicates: int = 1000
+    """Bootstrap replicates of the patients, for 95 % intervals; 0 for none."""
+    cases: int = 5
+    """Rows in the pictures of the best and of the worst cases."""
+    out: Path | None = None
+    """A new folder for what is written; the next free runs/evaluate, runs/evaluate-2, ... by default."""
+    cpu: bool = False
+    """Stay on the CPU even where there is a GPU."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "replicates")
+        at_least(self, 1, "cases")
+        if self.threshold is not None:
+            between(self, 0, 1, "threshold")
+
+
+def parse(argv: Sequence[str]) -> tuple[EvaluateConfig, dict[str, Path]]:
+    """The options, with the data of the first run where they name none, and the folder of every generator.
+
+    Images are fed as the first run was trained, whatever the data.
+
+    Raises:
+        UserError: an option is not what it should be, or a run has no generator.
+    """
+    given = tyro_parse(EvaluateConfig, argv, prog=PROGRAM)
+    if not given.runs:
+        raise UserError("missing: RUN; name runs of gan.adversarial, their generator/ folders, or hub ids")
+    if repeated := [run for run in given.runs if given.runs.count(run) > 1]:
+        raise UserError(f"{repeated[0]} is named twice; name every run once")
+    folders = {run: generator_folder(run) for run in given.runs}
+    fed = {run: _how_fed(folder) for run, folder in folders.items()}
+    _require_alike(fed)
+    default = replace(_data_of(given, argv), **fed[given.runs[0]])
+    config = tyro_parse(EvaluateConfig, argv, prog=PROGRAM, default=replace(EvaluateConfig(), data=default))
+    if config.data.change != default.change:
+        raise UserError(
+            f"--data.change {config.data.change}: {config.runs[0]} makes {default.change} maps; "
+            "name a run of that kind, or drop the option"
+        )
+    return config, folders
+
+
+def free_folder(config: EvaluateConfig) -> Path:
+    """Where the results go; nothing that is there is touched.
+
+    Raises:
+        UserError: the folder that was named is taken.
+    """
+    if config.out is not None:
+        if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
+            raise UserError(f"--out {config.out} is taken; name a new folder")
+        return config.out
+    number, folder = 1, RUNS / "evaluate"
+    while folder.exists():
+        number += 1
+        folder = RUNS / f"evaluate-{number}"
+    return folder
+
+
+def _how_fed(folder: Path) -> dict[str, Any]:
+    try:
+        known = json.loads((folder / "preprocessing.json").read_text())
+        return {name: known[name] for name in _FED}
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{folder}/preprocessing.json does not say how to feed it ({error}); name another run"
+        ) from error
+
+
+def _require_alike(fed: dict[str, dict[str, Any]]) -> None:
+    """Refuse runs whose maps do not compare; a size of their own is no hindrance."""
+    (first, wanted), *others = fed.items()
+    for name in ("change", "framing", "intensity"):
+        for other, found in others:
+            if found[name] != wanted[name]:
+                raise UserError(
+                    f"{first} and {other} differ in {name} ({wanted[name]}, {found[name]}); "
+                    "evaluate them one by one"
+                )
+
+
+def _data_of(given: EvaluateConfig, argv: Sequence[str]) -> DataConfig:
+    """The data that the first run was trained on, where the options name no source of their own."""
+    source = RunDir(Path(given.runs[0])).config
+    settings = dict(read_yaml(source).get("data", {})) if source.is_file() else {}
+    for name in _TRAINING:
+        settings.pop(name, None)
+    embedded = next(item.name for item in fields(DataConfig) if item.type is EmbeddedConfig)
+    renders = any(token.startswith(f"--data.{embedded}.") for token in argv)
+    if renders or given.data.path is not None or given.data.prepared is not None:
+        settings |= {"path": None, "prepared": None}
+    named = {name: value for name, value in settings.items() if value is not None}
+    return tyro_parse(DataConfig, yaml_to_flags(named, DataConfig, source), prog=PROGRAM)
