@@ -51,6 +51,13 @@ AlignOption = Annotated[
     ),
 ]
 ProcessesOption = Annotated[int, arg(help="Processes; 0 takes one for each core.")]
+ExactPatientsOption = Annotated[
+    bool,
+    arg(
+        help="Patients whose ids differ in case, separators or leading zeros only (7, 007, 00-7) are "
+        "different people; otherwise they stay in one split."
+    ),
+]
 
 
 @dataclass(kw_only=True)
@@ -186,6 +193,7 @@ class SplitConfig:
     """Share of patients held out for the final numbers when the data names no splits."""
     split_seed: int = 0
     """Seed of the split by patient when the data names no splits."""
+    exact_patients: ExactPatientsOption = False
 
     def __post_init__(self) -> None:
         inside(self, 0, 1, "val_fraction", "test_fraction")

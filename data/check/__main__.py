@@ -8,7 +8,7 @@ import tyro
 
 from data.base.checks import at_least
 from data.base.commandline import argv, run_command, tyro_parse
-from data.config import ChangeOption, IntensityOption, ProcessesOption
+from data.config import ChangeOption, ExactPatientsOption, IntensityOption, ProcessesOption
 
 
 @dataclass(kw_only=True)
@@ -21,6 +21,7 @@ class CheckConfig:
     intensity: IntensityOption = "dicom"
     report: Path | None = None
     """A CSV file to write the table to as well: path, reason."""
+    exact_patients: ExactPatientsOption = False
     workers: ProcessesOption = 0
 
     def __post_init__(self) -> None:
@@ -33,8 +34,10 @@ def main() -> None:
     from data.base.atomic import write_rows
     from data.check.problems import check_records, table
     from data.manifests import records_of
+    from data.manifests.splits import require_whole_patients
 
     records = records_of(config.manifest)
+    require_whole_patients(records, exact=config.exact_patients, place=str(config.manifest))
     files, problems = check_records(
         records,
         change=config.change,

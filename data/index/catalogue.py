@@ -1,7 +1,7 @@
 """What a layout tells of a data set, in columns: the same for all of them."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data.base.errors import DataError
 from data.config import SPLITS
+from data.index.options import Doubt
 from data.index.views import UNKNOWN
 
 UNDATED = np.iinfo(np.int64).max  # sorts behind every moment
@@ -46,6 +47,8 @@ class Images:
     """By default unknown."""
     region: pa.Array = None
     """Part of the body, empty (the default) for the chest; only images of the same one are paired."""
+    marks: dict[Doubt, NDArray[np.bool_]] = field(default_factory=dict)
+    """Which images say that they are raw, derived or burned-in; empty (the default) where none says it."""
     moment: Integers = None  # type: ignore[assignment]
     """Increases with time within a patient; `UNDATED` (the default) where nothing is known. Milliseconds,
     where `dated`."""
@@ -53,6 +56,8 @@ class Images:
     """Order of the images of a study, by default theirs: the lowest of a view stands for it in pairs."""
     split: pa.Array = None
     """One of `SPLITS`, or null (the default) where no official one is known."""
+    number: pa.Array = None
+    """The patient's number, whoever issued it; the patient by default."""
     group: pa.Array = None
     """Equal for patients who may be one person, so that splits keep them together; the patient by default."""
     labels: dict[str, pa.Array] = field(default_factory=dict)
@@ -67,6 +72,7 @@ class Images:
             "moment": lambda: np.full(len(self), UNDATED),
             "rank": lambda: np.arange(len(self)),
             "split": lambda: pa.nulls(len(self), pa.string()),
+            "number": lambda: self.patient,
             "group": lambda: self.patient,
         }
         for name, default in defaults.items():
@@ -78,14 +84,7 @@ class Images:
 
     def take(self, rows: Integers) -> "Images":
         """The images at `rows`, in that order."""
-        indices = pa.array(rows)
-
-        def taken(column: Any) -> Any:
-            if isinstance(column, dict):
-                return {name: taken(cells) for name, cells in column.items()}
-            return column[rows] if isinstance(column, np.ndarray) else column.take(indices)
-
-        return Images(**{name: taken(column) for name, column in vars(self).items()})
+        return Images(**_taken(vars(self), rows))
 
 
 @dataclass(kw_only=True)
@@ -99,6 +98,10 @@ class GivenPairs:
     target_baseline: pa.Array | None = None
     columns: dict[str, pa.Array] = field(default_factory=dict)
     """What else is said of the pairs."""
+
+    def take(self, rows: Integers) -> "GivenPairs":
+        """The pairs at `rows`, in that order."""
+        return GivenPairs(**_taken(vars(self), rows))
 
 
 @dataclass(kw_only=True)
@@ -134,16 +137,7 @@ class Catalogue:
             place[rows] = np.arange(len(rows))
             baseline, followup = place[self.pairs.baseline], place[self.pairs.followup]
             kept = np.flatnonzero((baseline >= 0) & (followup >= 0))
-            indices = pa.array(kept)
-            targets = (self.pairs.target, self.pairs.target_baseline)
-            target, target_baseline = (None if paths is None else paths.take(indices) for paths in targets)
-            self.pairs = GivenPairs(
-                baseline=baseline[kept],
-                followup=followup[kept],
-                target=target,
-                target_baseline=target_baseline,
-                columns={name: cells.take(indices) for name, cells in self.pairs.columns.items()},
-            )
+            self.pairs = replace(self.pairs.take(kept), baseline=baseline[kept], followup=followup[kept])
         self.images = self.images.take(rows)
 
     def refuse(self, path: str, reason: str) -> None:
@@ -160,6 +154,19 @@ class Catalogue:
         if not len(self.images):
             reasons = ", ".join(f"{reason}: {count}" for reason, count in self.refused.most_common())
             raise DataError(f"{root} holds no {what} ({reasons}); name another folder")
+
+
+def _taken(columns: dict[str, Any], rows: Integers) -> dict[str, Any]:
+    """Columns at `rows`; some are None or dictionaries of columns."""
+
+    def taken(column: Any) -> Any:
+        if column is None:
+            return None
+        if isinstance(column, dict):
+            return _taken(column, rows)
+        return column[rows] if isinstance(column, np.ndarray) else column.take(pa.array(rows))
+
+    return {name: taken(column) for name, column in columns.items()}
 
 
 def constant(value: str, length: int) -> pa.Array:

@@ -4,6 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from data.index.catalogue import Images
+from data.index.tables import mapped
+from data.manifests.patients import spelling_of
+
+_STAY = "these count as patients of their own, but stay in one split"
+
 
 def groups_of(number: pa.Array, study: pa.Array) -> pa.Array:
     """The group of every image: images of one number or of one study are together, and so is what they link.
@@ -32,17 +38,21 @@ def groups_of(number: pa.Array, study: pa.Array) -> pa.Array:
     return of_number.take(numbers.indices)
 
 
-def notes_on(patient: pa.Array, number: pa.Array, study: pa.Array) -> list[str]:
-    """How many numbers and studies belong to more than one patient."""
-    notes = []
-    if spellings := _with_several(number, patient):
-        notes.append(
-            f"{spellings:,} patient numbers occur in several spellings or with several issuers; these count "
-            "as patients of their own, but stay in one split"
-        )
-    if shared := _with_several(study, number):
-        notes.append(f"{shared:,} studies carry several patient numbers; their patients stay in one split")
-    return notes
+def group_alike(images: Images) -> list[str]:
+    """Put patients into one group whose numbers are spelled alike, and say how many numbers that are."""
+    spelling = mapped(images.number, spelling_of)
+    images.group = groups_of(images.group, spelling)
+    count = _with_several(spelling, images.patient)
+    reason = "occur in several spellings or with several issuers"
+    return [f"{count:,} patient numbers {reason}; {_STAY}"] if count else []
+
+
+def notes_on(number: pa.Array, study: pa.Array) -> list[str]:
+    """How many studies belong to more than one patient."""
+    shared = _with_several(study, number)
+    return [f"{shared:,} studies carry several patient numbers; their patients stay in one split"] * bool(
+        shared
+    )
 
 
 def _with_several(keys: pa.Array, values: pa.Array) -> int:

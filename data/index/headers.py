@@ -3,8 +3,8 @@
 Reasons come from a closed list: neither a value of a header nor a library's message, which may repeat one,
 leaves this module.
 
-Source: DICOM PS3.3 C.7.1.1 (Patient), C.7.2.1 (General Study), C.7.3.1 (General Series) and C.8.11.1 (DX
-Series).
+Source: DICOM PS3.3 C.7.1.1 (Patient), C.7.2.1 (General Study), C.7.3.1 (General Series), C.7.6.1 (General
+Image), C.8.6 (Secondary Capture), C.8.11.1 (DX Series) and C.8.11.2 (DX Anatomy Imaged).
 """
 
 import contextlib
@@ -14,16 +14,19 @@ import os
 import re
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tqdm import tqdm
 
 from data.base.errors import DataError
 from data.base.processes import in_processes
 from data.files.formats import DICOM_SUFFIXES, has_dicom_prefix
+from data.index.body_parts import UNKNOWN as UNKNOWN_PART
+from data.index.body_parts import agreed, first_named, part_in, part_of_code, side_of, with_side
 from data.index.catalogue import MILLISECONDS_PER_DAY, UNDATED
+from data.index.options import Doubt
 from data.index.views import UNKNOWN, normalise_view, view_in_description
 
 RADIOGRAPHS = ("CR", "DX", "RG", "OT", "SC")
@@ -33,18 +36,28 @@ _OTHER_MODALITIES = {
     *("XC", "GM", "ECG", "SR", "KO", "PR", "DOC", "SEG", "REG", "RTIMAGE", "RTDOSE", "RTSTRUCT"),
     *("RTPLAN"),
 }
-_REGIONS = {
-    *("ABDOMEN", "ANKLE", "CLAVICLE", "CSPINE", "ELBOW", "FEMUR", "FINGER", "FOOT", "FOREARM"),
-    *("HAND", "HEAD", "HIP", "HUMERUS", "JAW", "KNEE", "LSPINE", "NECK", "PELVIS", "RIB"),
-    *("SHOULDER", "SKULL", "SPINE", "STERNUM", "THUMB", "TOE", "TSPINE", "WRIST"),
-}
-_CHEST = {"", "CHEST", "THORAX", "LUNG"}
+_RAW = {"1.2.840.10008.5.1.4.1.1.1.1.1"}  # Digital X-Ray Image Storage - For Processing
+_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture and its multi-frame kinds
+_DIGITISED_FILM = "DF"
+# Made from films; what a system shows of its own exposure is often called DERIVED as well.
+_OTHER_PICTURES = re.compile(
+    r"\b(SUBTRACT\w*|SUPPRESS\w*|DUAL.?ENERGY|BONE|SOFT.?TISSUE|CAD|OVERLAY|ANNOTAT\w*|HEAT.?MAP|SALIENCY)\b"
+)
+_DESCRIPTIONS = (
+    *("SeriesDescription", "ProtocolName", "PerformedProcedureStepDescription", "StudyDescription"),
+    "RequestedProcedureDescription",
+)
 _TAGS = [
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "Modality", "PatientID", "IssuerOfPatientID"),
     *("StudyInstanceUID", "StudyDate", "StudyTime", "AcquisitionDate", "AcquisitionTime", "InstanceNumber"),
-    *("ViewPosition", "ViewCodeSequence", "SeriesDescription", "BodyPartExamined", "PresentationIntentType"),
+    *("ViewPosition", "ViewCodeSequence", "BodyPartExamined", "PresentationIntentType"),
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "NumberOfFrames"),
+    *("AnatomicRegionSequence", "ProcedureCodeSequence", "ImageLaterality", "Laterality", "ImageType"),
+    *("ConversionType", "BurnedInAnnotation", "DerivationDescription", "DerivationCodeSequence"),
+    *_DESCRIPTIONS,
 ]
+_NOT_DICOM, _DAMAGED = "not DICOM", "damaged header"
+HeaderT = TypeVar("HeaderT")
 _CHUNK = 64  # files in one task
 _WORTH_A_POOL = 512
 
@@ -59,7 +72,8 @@ class Header(NamedTuple):
     view: str
     region: str
     moment: int  # of the study, milliseconds since 1970, or UNDATED
-    order: tuple[bool, int, int]  # within the study: raw detector data last, time of acquisition, number
+    marks: frozenset[Doubt]  # raw, derived, burned-in: what the image says of itself
+    order: tuple[int, ...]  # within the study: the film first, by time of acquisition and number
 
 
 def read_headers(paths: Sequence[str], workers: int) -> Iterator[Header | str]:
@@ -72,12 +86,23 @@ def read_headers(paths: Sequence[str], workers: int) -> Iterator[Header | str]:
     Raises:
         ProcessDiedError: a process died.
     """
+    yield from _read(_read_chunk, paths, workers)
+
+
+def read_marks(paths: Sequence[str], workers: int) -> Iterator[frozenset[Doubt]]:
+    """What every DICOM file in turn says against itself; nothing where it cannot be read."""
+    yield from _read(_marks_of_chunk, paths, workers)
+
+
+def _read(
+    read_chunk: Callable[[Sequence[str]], list[HeaderT]], paths: Sequence[str], workers: int
+) -> Iterator[HeaderT]:
     chunks = [paths[start : start + _CHUNK] for start in range(0, len(paths), _CHUNK)]
     # For a few files, starting processes takes longer than reading.
     workers = 1 if len(paths) < _WORTH_A_POOL else workers
-    read: dict[int, list[Header | str]] = {}
+    read: dict[int, list[HeaderT]] = {}
     with tqdm(total=len(paths), desc="headers", unit="file", disable=None) as bar:
-        for number, headers in in_processes(_read_chunk, chunks, workers=workers):
+        for number, headers in in_processes(read_chunk, chunks, workers=workers):
             bar.update(len(headers))
             read[number] = headers
     for number in range(len(chunks)):
@@ -94,6 +119,17 @@ def looks_like_dicom(path: str) -> bool:
 
 def read_header(path: str) -> Header | str:
     """The header of one file, or the reason why it is refused."""
+    dataset = _open(path)
+    if isinstance(dataset, str):
+        return dataset
+    try:
+        return _reason_against(dataset) or _describe(dataset)
+    except Exception:  # values are parsed when they are asked for
+        return _DAMAGED
+
+
+def _open(path: str) -> Any:
+    """What is needed of one file, or the reason why it is refused."""
     import pydicom
 
     try:
@@ -102,24 +138,35 @@ def read_header(path: str) -> Header | str:
         marked = looks_like_dicom(path)
         suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
         if not marked and suffix and suffix not in DICOM_SUFFIXES:
-            return "not DICOM"
+            return _NOT_DICOM
         with open(path, "rb") as file:  # noqa: PTH123
             dataset = pydicom.dcmread(file, force=not marked, stop_before_pixels=True, specific_tags=_TAGS)
     except OSError:
         return "cannot be opened"
     except Exception:  # pydicom raises whatever it meets in a damaged file
-        return "damaged header" if marked else "not DICOM"
-    if not marked and not dataset.get("SOPClassUID"):
-        return "not DICOM"
+        return _DAMAGED if marked else _NOT_DICOM
     try:
-        return _reason_against(dataset) or _describe(dataset)
+        return dataset if marked or dataset.get("SOPClassUID") else _NOT_DICOM
     except Exception:  # values are parsed when they are asked for
-        return "damaged header"
+        return _DAMAGED
 
 
 def _read_chunk(paths: Sequence[str]) -> list[Header | str]:
     with _silence():
         return [read_header(path) for path in paths]
+
+
+def _marks_of_chunk(paths: Sequence[str]) -> list[frozenset[Doubt]]:
+    with _silence():
+        return [_marks_in(path) for path in paths]
+
+
+def _marks_in(path: str) -> frozenset[Doubt]:
+    dataset = _open(path)
+    try:
+        return frozenset() if isinstance(dataset, str) else _marks_of(dataset)
+    except Exception:  # as above; reading the image will say what is wrong
+        return frozenset()
 
 
 @contextlib.contextmanager
@@ -169,13 +216,48 @@ def _describe(dataset: Any) -> Header:
         study=_text(dataset, "StudyInstanceUID"),
         image=_text(dataset, "SOPInstanceUID"),
         view=_view_of(dataset),
-        region=_region_of(_text(dataset, "BodyPartExamined")),
+        region=_region_of(dataset),
         moment=UNDATED if day is None else day * MILLISECONDS_PER_DAY + _milliseconds_of(time),
-        order=(
-            _text(dataset, "PresentationIntentType").upper() == "FOR PROCESSING",
-            _milliseconds_of(_text(dataset, "AcquisitionTime")),
-            _number_of(_text(dataset, "InstanceNumber")),
-        ),
+        marks=_marks_of(dataset),
+        order=_order_of(dataset),
+    )
+
+
+def _marks_of(dataset: Any) -> frozenset[Doubt]:
+    """What speaks against an image in a pair."""
+    kind = _text(dataset, "SOPClassUID")
+    raw = _text(dataset, "PresentationIntentType").upper() == "FOR PROCESSING" or kind in _RAW
+    # "NO" and nothing at all are what most archives write.
+    burned_in = _text(dataset, "BurnedInAnnotation").upper() not in ("", "NO")
+    marks: dict[Doubt, bool] = {"raw": raw, "derived": _is_derived(dataset, kind), "burned-in": burned_in}
+    return frozenset(name for name, holds in marks.items() if holds)
+
+
+def _is_derived(dataset: Any, kind: str) -> bool:
+    """Whether an image was made from films instead of a patient.
+
+    DERIVED alone does not say so: many systems write it for the film that they process for presentation.
+    """
+    if _text(dataset, "ConversionType").upper() == _DIGITISED_FILM:
+        return False
+    types = _texts(dataset, "ImageType")
+    if types[1:2] == ["SECONDARY"] or (kind.startswith(_CAPTURES) and types[:2] != ["ORIGINAL", "PRIMARY"]):
+        return True
+    meanings = [_text(item, "CodeMeaning") for item in dataset.get("DerivationCodeSequence") or ()]
+    texts = [*types[2:], _text(dataset, "DerivationDescription"), *meanings]
+    return any(_OTHER_PICTURES.search(text.upper()) for text in texts)
+
+
+def _order_of(dataset: Any) -> tuple[int, ...]:
+    """Before others of its study comes what has fewer marks, is ORIGINAL, and says when it was made."""
+    time, number = _text(dataset, "AcquisitionTime"), _text(dataset, "InstanceNumber")
+    return (
+        len(_marks_of(dataset)),
+        _texts(dataset, "ImageType")[:1] == ["DERIVED"],
+        not time,
+        _milliseconds_of(time),
+        not number,
+        _number_of(number),
     )
 
 
@@ -194,20 +276,34 @@ def _view_of(dataset: Any) -> str:
     return view if view != UNKNOWN else view_in_description(_text(dataset, "SeriesDescription"))
 
 
-def _region_of(body_part: str) -> str:
-    """Nothing for the chest or where nothing is said; else a part of the body, or OTHER for free text."""
-    part = body_part.upper()
-    if part in _CHEST:
-        return ""
-    return part if part in _REGIONS else "OTHER"
+def _region_of(dataset: Any) -> str:
+    """The part of the body by code and tag, which must not contradict each other, or else by descriptions.
+
+    Source: DICOM PS3.3 C.8.11.2.1: AnatomicRegionSequence extends BodyPartExamined.
+    """
+    items = list(dataset.get("AnatomicRegionSequence") or ())
+    codes = [part_of_code(_text(item, "CodeValue"), _text(item, "CodeMeaning")) for item in items]
+    tagged = agreed([*codes, part_in(_text(dataset, "BodyPartExamined"))])
+    procedures = [_text(item, "CodeMeaning") for item in dataset.get("ProcedureCodeSequence") or ()]
+    texts = [*(_text(dataset, keyword) for keyword in _DESCRIPTIONS), *procedures]
+    modifiers = [code for item in items for code in item.get("AnatomicRegionModifierSequence") or ()]
+    sides = [_text(dataset, "ImageLaterality"), _text(dataset, "Laterality")]
+    sides += [_text(code, keyword) for code in modifiers for keyword in ("CodeValue", "CodeMeaning")]
+    part = tagged if tagged != UNKNOWN_PART else first_named(texts)
+    return with_side(part, side_of(sides, [_text(dataset, "BodyPartExamined"), *texts]))
 
 
 def _text(dataset: Any, keyword: str) -> str:
     """A value as text; the first one where there are several."""
+    return next(iter(_texts(dataset, keyword)), "")
+
+
+def _texts(dataset: Any, keyword: str) -> list[str]:
+    """All values as text."""
     value = dataset.get(keyword)
-    if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue":
-        value = value[0] if value else None
-    return "" if value is None else str(value).strip(" \0")
+    several = isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue"
+    values = value if several else [] if value is None else [value]
+    return ["" if one is None else str(one).strip(" \0") for one in values]
 
 
 def _day_of(text: str) -> int | None:

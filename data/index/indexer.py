@@ -16,11 +16,13 @@ from data.base.atomic import whole_folder, write_rows
 from data.base.errors import DataError, UserError
 from data.index.anatomy import add_anatomy
 from data.index.catalogue import Catalogue, GivenPairs, Source
+from data.index.doubts import MARKS, Mask, any_of, descriptions_of, excluded, note_on
 from data.index.files import exist
+from data.index.groups import group_alike
 from data.index.layouts import LAYOUTS, choose_layout
 from data.index.links import link_files
 from data.index.naming import full_ids, image_ids, pair_ids, with_pseudonyms
-from data.index.options import IndexConfig
+from data.index.options import Doubt, IndexConfig
 from data.index.output import REFUSED, require_free
 from data.index.pairing import days_between, pair_studies
 from data.index.pseudonyms import load_key, new_key, save_key
@@ -77,7 +79,9 @@ def index(config: IndexConfig) -> Summary:
     key = _load_key(config, layout, out)
     images_root = _images_root(config, layout, root)
     catalogue = LAYOUTS[layout].read(Source(root, out, config.workers, images_root))
-    missing = _keep_usable(catalogue, images_root, config.views)
+    missing = _keep_usable(catalogue, images_root, config)
+    if not config.exact_patients:
+        catalogue.notes += group_alike(catalogue.images)
     if config.anatomy is not None:
         catalogue.notes.append(add_anatomy(catalogue.images, images_root, config.anatomy))
     new = new_key() if config.key is not None and key is None else None
@@ -88,7 +92,7 @@ def index(config: IndexConfig) -> Summary:
         catalogue.select(np.asarray(pc.sort_indices(full_ids(catalogue.images)), np.int64))
     images = catalogue.images
     images.split = assign_splits(images, catalogue.official_splits, config)
-    pairs = catalogue.pairs or _pair(catalogue)
+    pairs = _pair(catalogue, config)
     if not len(pairs.baseline):
         catalogue.notes.append(f"there are no pairs, so pairs.{config.format} is not written")
     if catalogue.refused_files:
@@ -145,7 +149,7 @@ def _load_key(config: IndexConfig, layout: str, out: Path) -> bytes | None:
     return key
 
 
-def _keep_usable(catalogue: Catalogue, root: Path, views: Sequence[str]) -> int:
+def _keep_usable(catalogue: Catalogue, root: Path, config: IndexConfig) -> int:
     """Leave out rows without names, repeated ones, missing files and unwanted views; how many are missing."""
     named = pc.and_(pc.not_equal(catalogue.images.patient, ""), pc.not_equal(catalogue.images.image, ""))
     _drop(catalogue, named.to_numpy(zero_copy_only=False), "row without a patient or an image")
@@ -166,8 +170,10 @@ def _keep_usable(catalogue: Catalogue, root: Path, views: Sequence[str]) -> int:
         _drop(catalogue, has_split, "in no official split")
         if not has_split.any():
             raise DataError(f"{root} holds no image of an official split; download its split files again")
-    if views:
-        _keep_views(catalogue, [normalise_view(view) for view in views])
+    if "burned-in" not in config.include:
+        _leave_out_burned_in(catalogue)
+    if config.views:
+        _keep_views(catalogue, [normalise_view(view) for view in config.views])
     return int((~present).sum())
 
 
@@ -189,6 +195,21 @@ def _leave_out_empty_splits(catalogue: Catalogue, present: NDArray[np.bool_]) ->
         )
 
 
+def _leave_out_burned_in(catalogue: Catalogue) -> None:
+    """Images with text in their pixels, which may say whose they are."""
+    burned_in = catalogue.images.marks.get("burned-in")
+    if burned_in is None or not burned_in.any():
+        return
+    if burned_in.all():
+        raise DataError(
+            f"all {len(burned_in):,} images say that text is burned into them, which may be names; "
+            "--include burned-in takes them"
+        )
+    for path in catalogue.images.path.filter(pa.array(burned_in)).to_pylist():
+        catalogue.refuse(os.fsdecode(path), "text is burned in; --include burned-in takes them")
+    catalogue.select(np.flatnonzero(~burned_in))
+
+
 def _drop(catalogue: Catalogue, kept: NDArray[np.bool_], reason: str) -> None:
     if not kept.all():
         catalogue.refused[reason] += int((~kept).sum())
@@ -203,8 +224,18 @@ def _keep_views(catalogue: Catalogue, views: Sequence[str]) -> None:
     _drop(catalogue, kept, "view not asked for")
 
 
-def _pair(catalogue: Catalogue) -> GivenPairs:
-    pairing = pair_studies(catalogue.images, dated=catalogue.dated)
+def _pair(catalogue: Catalogue, config: IndexConfig) -> GivenPairs:
+    """Pairs of consecutive studies, or the data's own, without images that speak against themselves."""
+    include = config.include
+    if "unknown" in map(normalise_view, config.views):  # they are asked for by name
+        include = (*include, "unknown-view")
+    unfit = excluded(catalogue.images, include)
+    if catalogue.pairs is not None:
+        return _fit_pairs(catalogue, {name: mask for name, mask in unfit.items() if name in MARKS})
+    pairing = pair_studies(
+        catalogue.images, dated=catalogue.dated, excluded=any_of(unfit, len(catalogue.images))
+    )
+    catalogue.notes += [note_on(name, int(mask.sum())) for name, mask in unfit.items()]
     if pairing.undated and catalogue.dated:
         catalogue.notes.append(f"{pairing.undated:,} images carry no date and are in no pair")
     if pairing.unordered:
@@ -212,6 +243,15 @@ def _pair(catalogue: Catalogue) -> GivenPairs:
             f"{pairing.unordered:,} pairs are left out because nothing says which study came first"
         )
     return GivenPairs(baseline=pairing.baseline, followup=pairing.followup)
+
+
+def _fit_pairs(catalogue: Catalogue, unfit: dict[Doubt, Mask]) -> GivenPairs:
+    """The data's own pairs: view and region are its own matter, what an image is is not."""
+    pairs = catalogue.pairs
+    assert pairs is not None
+    catalogue.notes += [note_on(name, int(mask.sum())) for name, mask in unfit.items()]
+    mask = any_of(unfit, len(catalogue.images))
+    return pairs.take(np.flatnonzero(~(mask[pairs.baseline] | mask[pairs.followup])))
 
 
 def _write(
@@ -240,7 +280,8 @@ def _write(
                 if paths_of_targets is not None
             }
         columns = {"id": image_ids(images), "patient_id": images.patient, "image": paths}
-        columns |= {"split": images.split, "view": images.view, **images.labels, **images.regions}
+        columns |= {"split": images.split, "view": images.view, **descriptions_of(images)}
+        columns |= {**images.labels, **images.regions}
         write_manifest(folder / f"images.{config.format}", pa.table(columns))
         if len(pairs.baseline):
             table = _pair_table(catalogue, pairs, paths, targets)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.index.catalogue import Images, Integers
+from data.index.pairing import kind_of
 from data.index.pseudonyms import pseudonym
 from data.index.tables import join, mapped
 
@@ -46,13 +47,13 @@ def image_ids(images: Images) -> pa.Array:
 
 
 def pair_ids(images: Images, baseline: Integers, followup: Integers) -> pa.Array:
-    """`PATIENT/STUDY-STUDY-VIEW`, and the part of the body behind it where it is not the chest.
+    """`PATIENT/STUDY-STUDY-VIEW`, and behind it what else the images have in common; see `kind_of`.
 
     Where two pairs would be called the same, as a data set's own may, both images' names stand behind it.
     """
     earlier, later = images.take(baseline), images.take(followup)
-    place = pc.if_else(pc.equal(later.region, ""), later.view, join(later.view, later.region, separator="-"))
-    short = join(later.patient, join(earlier.study, later.study, place, separator="-"), separator="/")
+    studies = join(earlier.study, later.study, kind_of(later), separator="-")
+    short = join(later.patient, studies, separator="/")
     full = join(short, earlier.image, later.image, separator="-")
     return pc.if_else(_is_unique(short), short, full)
 

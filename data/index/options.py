@@ -18,6 +18,7 @@ LayoutName = Literal[
     "dicom", "nested",
 ]
 # fmt: on
+Doubt = Literal["unknown-view", "unknown-region", "raw", "derived", "burned-in"]
 LAYOUT_NAMES: tuple[LayoutName, ...] = get_args(LayoutName)
 
 
@@ -43,6 +44,10 @@ class IndexConfig(SplitConfig):
     missing. Needed for dicom and nested. Published data sets keep their official pseudonyms without it."""
     views: tuple[str, ...] = ()
     """Keep only images of these views, such as PA AP; without it, all are kept."""
+    include: tuple[Doubt, ...] = ()
+    """Images to pair that are in no pair otherwise: unknown-view and unknown-region (paired among
+    themselves), raw (detector data FOR PROCESSING, paired among themselves), derived (secondary captures),
+    burned-in (text in the pixels; without this, these are left out of images.csv, too)."""
     format: Literal["csv", "parquet"] = "csv"
     """Format of the manifests."""
     workers: ProcessesOption = 0

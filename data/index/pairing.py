@@ -3,8 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from data.index.body_parts import CHEST
 from data.index.catalogue import MILLISECONDS_PER_DAY, UNDATED, Images, Integers
 from data.index.tables import join
 from data.manifests.records import codes_of
@@ -19,7 +22,7 @@ class Pairing(NamedTuple):
     unordered: int  # pairs left out because nothing says which of the two came first
 
 
-def pair_studies(images: Images, *, dated: bool) -> Pairing:
+def pair_studies(images: Images, *, dated: bool, excluded: NDArray[np.bool_] | None = None) -> Pairing:
     """Pair every study with the patient's next one that has an image of the same view and body region.
 
     A study is as old as its oldest image. One image stands for the study's view: the one of lowest rank.
@@ -29,16 +32,19 @@ def pair_studies(images: Images, *, dated: bool) -> Pairing:
     Args:
         images: the images of a data set.
         dated: whether moments are milliseconds; days are compared only then.
+        excluded: images that no pair may take; they count for the age of their study only.
     """
     patient, view, study = (
-        codes_of(column).astype(np.int64)
-        for column in (images.patient, join(images.view, images.region, separator="/"), images.study)
+        codes_of(column).astype(np.int64) for column in (images.patient, kind_of(images), images.study)
     )
     # Studies need other names only within a patient.
     study = np.unique(patient * (study.max(initial=0) + 1) + study, return_inverse=True)[1].astype(np.int64)
     moment = np.full(study.max(initial=-1) + 1, UNDATED)
     np.minimum.at(moment, study, images.moment)
     order = np.lexsort((images.rank, study, moment[study], view, patient))
+    if excluded is not None:
+        order = order[~excluded[order]]
+    eligible = len(order)
     order = order[moment[study[order]] != UNDATED]
 
     patient, view, study = patient[order], view[order], study[order]
@@ -51,9 +57,18 @@ def pair_studies(images: Images, *, dated: bool) -> Pairing:
     return Pairing(
         baseline=rows[:-1][together & ordered],
         followup=rows[1:][together & ordered],
-        undated=len(images) - len(order),
+        undated=eligible - len(order),
         unordered=int((together & ~ordered).sum()),
     )
+
+
+def kind_of(images: Images) -> pa.Array:
+    """What both images of a pair have in common: `VIEW`, `VIEW-KNEE_LEFT`, `VIEW-raw`."""
+    kind = join(images.view, pc.if_else(pc.equal(images.region, CHEST), "", join("-", images.region)))
+    if "raw" not in images.marks:
+        return kind
+    # Grey values of another kind.
+    return join(kind, pc.if_else(pa.array(images.marks["raw"]), "-raw", ""))
 
 
 def days_between(images: Images, baseline: Integers, followup: Integers) -> Integers:

@@ -51,21 +51,25 @@ def assign_splits(images: Images, official: frozenset[str], config: SplitConfig)
 
 
 def require_one_split(images: Images) -> None:
-    """Refuse a patient of two official splits.
+    """Refuse a patient of two official splits, and patients of two who may be one person.
 
     Raises:
-        DataError: naming the patient and the splits.
+        DataError: naming the patients and the splits.
     """
-    table = pa.table({"patient": images.patient, "split": images.split})
-    unique = table.group_by(["patient", "split"]).aggregate([])
-    repeated = unique.group_by("patient").aggregate([("split", "count"), ("split", "list")])
-    repeated = repeated.filter(pc.greater(repeated["split_count"], 1))
-    if len(repeated):
-        row = repeated.sort_by("patient").slice(0, 1).to_pylist()[0]
-        raise DataError(
-            f"patient {row['patient']} is in the official splits {' and '.join(sorted(row['split_list']))}; "
-            "keep everything of a patient in one split"
-        )
+    table = pa.table({"patient": images.patient, "split": images.split, "group": images.group})
+    found = table.group_by("group").aggregate([("split", "distinct"), ("patient", "distinct")])
+    divided = found.filter(pc.greater(pc.list_value_length(found["split_distinct"]), 1))
+    if not len(divided):
+        return
+    row = divided.sort_by("group").slice(0, 1).to_pylist()[0]
+    splits, patients = " and ".join(sorted(row["split_distinct"])), sorted(row["patient_distinct"])
+    if len(patients) == 1:
+        rule = "keep everything of a patient in one split"
+        raise DataError(f"patient {patients[0]} is in the official splits {splits}; {rule}")
+    raise DataError(
+        f"patients {', '.join(patients)}, whose numbers are spelled alike, are in the official splits "
+        f"{splits}; keep them in one, or say with --exact-patients that they are different people"
+    )
 
 
 def patients_by_split(patients: pa.Array, splits: pa.Array) -> dict[str, int]:

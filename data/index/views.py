@@ -36,6 +36,8 @@ _SPELLINGS = {
     "COSTAL": ("COSTAL",),
 }
 VIEWS = (*_SPELLINGS, UNKNOWN)
+UNDECIDED = (UNKNOWN, "FRONTAL")
+"""Views of which two images may differ: a frontal image is AP or PA."""
 _VIEW_OF = {spelling: view for view, spellings in _SPELLINGS.items() for spelling in spellings}
 _IN_DESCRIPTIONS = {"PA": "PA", "AP": "AP", "LAT": "LATERAL", "LATERAL": "LATERAL", "LL": "LATERAL"}
 

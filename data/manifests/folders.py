@@ -16,7 +16,15 @@ from data.base.errors import DataError
 from data.config import SPLITS
 from data.files.formats import is_radiograph_file, require_readable, stem_of, without_suffix
 from data.manifests.manifest import SUFFIXES
-from data.manifests.records import ImageRecord, PairRecord, RecordTable, images_of_pairs, unique_ids
+from data.manifests.records import (
+    ImageRecord,
+    PairRecord,
+    RecordT,
+    RecordTable,
+    images_of_pairs,
+    unique_ids,
+)
+from data.manifests.sharing import listing, shared_file
 
 _LAYOUTS = (
     "baseline/ followup/ target/ with equal file names, or CASE/PAIR/{prior,current,diff_map}.nii.gz, "
@@ -28,24 +36,24 @@ def pairs_in_folder(root: Path) -> RecordTable[PairRecord]:
     """Records of the pairs in one of the two layouts of pairs, sorted by name.
 
     Raises:
-        DataError: there are none, or a file lacks its counterpart.
+        DataError: there are none, a file lacks its counterpart, or one is of two patients.
     """
     records = _find_pairs(root)
     if not records:
         raise DataError(f"{root} holds no pairs; arrange them as {_LAYOUTS}")
-    return RecordTable.of(PairRecord, records)
+    return _of_one_patient_each(RecordTable.of(PairRecord, records))
 
 
 def images_in_folder(root: Path) -> RecordTable[ImageRecord]:
     """Records of the images at any depth, sorted by name; of a layout of pairs, both images of each pair.
 
     Raises:
-        DataError: there are none, or a pair is incomplete.
+        DataError: there are none, a pair is incomplete, or a file is of two patients.
     """
     pairs = _find_pairs(root)
     if pairs:
-        return images_of_pairs(RecordTable.of(PairRecord, pairs))
-    return RecordTable.of(ImageRecord, _find_images(root))
+        return images_of_pairs(_of_one_patient_each(RecordTable.of(PairRecord, pairs)))
+    return _of_one_patient_each(RecordTable.of(ImageRecord, _find_images(root)))
 
 
 def is_folder_of_pairs(root: Path) -> bool:
@@ -55,6 +63,18 @@ def is_folder_of_pairs(root: Path) -> bool:
         DataError: a pair is incomplete.
     """
     return bool(_find_pairs(root))
+
+
+def _of_one_patient_each(records: RecordTable[RecordT]) -> RecordTable[RecordT]:
+    """The records, refused where links make a radiograph one of two patients."""
+    if shared := shared_file(records, listing()):
+        use, earlier = shared
+        one, other = records[earlier.row].patient_id, records[use.row].patient_id
+        raise DataError(
+            f"{use.cell} is the same file as {earlier.cell}, of the patients {other!r} and {one!r}; a file "
+            "belongs to one patient"
+        )
+    return records
 
 
 def _find_pairs(root: Path) -> list[PairRecord]:

@@ -12,7 +12,6 @@ Rows stay Arrow columns from the file to the record, so that a million of them i
 import csv
 import os
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +31,7 @@ from data.manifests.records import (
     images_of_pairs,
     unique_ids,
 )
+from data.manifests.sharing import ListFolder, listing, shared_file
 
 _REQUIRED = {"pairs": ("patient_id", "baseline", "followup"), "images": ("patient_id", "image")}
 _OPTIONAL = {
@@ -77,10 +77,8 @@ def kind_of_manifest(path: Path) -> str:
     return _kind_of(path, _column_names(path))
 
 
-def _require_files(path: Path, records: RecordTable) -> RecordTable:
-    """The records, of which every named file is there and in a readable format."""
-    # One listing answers for all files of a folder; a manifest names neighbours one after the other.
-    names_in = lru_cache(maxsize=4096)(_names_in)
+def _require_files(path: Path, records: RecordTable, list_folder: ListFolder) -> None:
+    """Refuse a named file that is not there or in no readable format."""
     for column in (*PAIR_FILES, *IMAGE_FILES):
         if column not in records.columns.column_names:
             continue
@@ -88,7 +86,7 @@ def _require_files(path: Path, records: RecordTable) -> RecordTable:
             if cell is None:
                 continue
             folder, slash, name = cell.rpartition("/")
-            if name not in names_in(os.path.join(records.folder, folder + slash)):  # noqa: PTH118 (a million times)
+            if name not in list_folder(os.path.join(records.folder, folder + slash)):  # noqa: PTH118 (a million times)
                 raise DataError(
                     f"{path} line {_line(path, row)}: the {column} {records.folder / cell} does not exist; "
                     "paths are relative to the manifest"
@@ -97,24 +95,16 @@ def _require_files(path: Path, records: RecordTable) -> RecordTable:
                 require_readable(name)
             except DataError as error:
                 raise DataError(f"{path} line {_line(path, row)}: {error}") from None
-    return records
-
-
-def _names_in(folder: str) -> frozenset[str]:
-    try:
-        return frozenset(os.listdir(folder or "."))  # noqa: PTH208 (names, not a million paths)
-    except OSError:
-        return frozenset()
 
 
 def _pairs(path: Path, columns: pa.Table, check_files: bool) -> RecordTable[PairRecord]:
     columns = _with_plain_paths(columns, PAIR_FILES)
     baselines, followups = columns.column("baseline"), columns.column("followup")
-    _refuse_shared(path, columns, ("baseline", "followup"))
     _refuse_repeated(path, codes_of(followups).astype(np.int64) << 32 | codes_of(baselines))
     full_names = pc.binary_join_element_wise(followups, baselines, " since ")
     records = RecordTable(PairRecord, _with_ids(columns, followups, full_names), path.parent)
-    return _require_files(path, records) if check_files else records
+    _check_files(path, records, check_files)
+    return records
 
 
 def _images(path: Path, columns: pa.Table, check_files: bool) -> RecordTable[ImageRecord]:
@@ -122,7 +112,8 @@ def _images(path: Path, columns: pa.Table, check_files: bool) -> RecordTable[Ima
     images = columns.column("image")
     _refuse_repeated(path, codes_of(images))
     records = RecordTable(ImageRecord, _with_ids(columns, images, images), path.parent)
-    return _require_files(path, records) if check_files else records
+    _check_files(path, records, check_files)
+    return records
 
 
 def _with_ids(columns: pa.Table, paths: pa.ChunkedArray, full_names: pa.ChunkedArray) -> pa.Table:
@@ -296,19 +287,21 @@ def _with_plain_paths(columns: pa.Table, names: Sequence[str]) -> pa.Table:
     return pa.table(plain)
 
 
-def _refuse_shared(path: Path, columns: pa.Table, names: Sequence[str]) -> None:
+def _check_files(path: Path, records: RecordTable, must_exist: bool) -> None:
+    list_folder = listing()
+    _refuse_shared(path, records, list_folder)
+    if must_exist:
+        _require_files(path, records, list_folder)
+
+
+def _refuse_shared(path: Path, records: RecordTable, list_folder: ListFolder) -> None:
     """A radiograph is of one patient; of two, it could be trained and tested on."""
-    files = codes_of(pa.chunked_array([chunk for name in names for chunk in columns.column(name).chunks]))
-    patients = np.tile(codes_of(columns.column("patient_id")), len(names))
-    _, first, inverse = np.unique(files, return_index=True, return_inverse=True)
-    differing = np.flatnonzero(patients != patients[first[inverse]])
-    if differing.size:
-        row, earlier = int(differing[0]), int(first[inverse[differing[0]]])
-        name = names[row // len(columns)]
+    if shared := shared_file(records, list_folder):
+        use, earlier = shared
+        there = "" if use.cell == earlier.cell else f", as {earlier.cell}"
         raise DataError(
-            f"{path} line {_line(path, row % len(columns))}: the {name} "
-            f"{columns.column(name)[row % len(columns)]} is of another patient in line "
-            f"{_line(path, earlier % len(columns))}; a file belongs to one patient"
+            f"{path} line {_line(path, use.row)}: the {use.role} {use.cell} is of another patient in line "
+            f"{_line(path, earlier.row)}{there}; a file belongs to one patient"
         )
 
 

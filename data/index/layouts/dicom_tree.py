@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from data.files.formats import DICOM_SUFFIXES
 from data.index.catalogue import UNREADABLE, Catalogue, Images, Source
+from data.index.doubts import marks_of
 from data.index.groups import groups_of, notes_on
 from data.index.headers import Header, looks_like_dicom, read_headers
 
@@ -55,7 +56,7 @@ def read(source: Source) -> Catalogue:
     catalogue = Catalogue(images=images, namespace="dicom", dated=True, checked=True)
     for path, reason in refused:
         catalogue.refuse(path, reason)
-    catalogue.notes += notes_on(images.patient, numbers, images.study)
+    catalogue.notes += notes_on(numbers, images.study)
     if outside := _count_outside(paths, source.root):
         catalogue.notes.append(f"{outside:,} files lie outside ROOT, where links lead")
     catalogue.require_images(source.root, "radiograph")
@@ -104,7 +105,6 @@ def _count_outside(paths: list[str], root: Path) -> int:
 
 
 def _images(headers: list[Header], paths: list[bytes], numbers: pa.Array) -> Images:
-    # Images of a study in the order of acquisition, raw detector data behind what is meant to be looked at.
     order = sorted(range(len(headers)), key=lambda row: headers[row].order)
     rank = np.empty(len(headers), np.int64)
     rank[order] = np.arange(len(headers))
@@ -117,5 +117,7 @@ def _images(headers: list[Header], paths: list[bytes], numbers: pa.Array) -> Ima
         path=pa.array(paths, pa.binary()),
         moment=np.array([header.moment for header in headers], np.int64),
         rank=rank,
+        marks=marks_of([header.marks for header in headers]),
+        number=numbers,
         group=groups_of(numbers, columns["study"]),
     )

@@ -13,11 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.base.errors import DataError
+from data.index.body_parts import CHEST, UNKNOWN, part_in
 from data.index.catalogue import Catalogue, Images, Source
+from data.index.doubts import marks_of
 from data.index.files import exist
 from data.index.headers import Header, read_headers
 from data.index.labels import read_labels
-from data.index.tables import find_table, join, mapped, moments, read_table, views_of
+from data.index.options import Doubt
+from data.index.tables import find_table, header_of, join, mapped, moments, read_table, views_of
 
 JPG_LOOKED_FOR = "mimic-cxr-2.*-metadata.csv(.gz)"
 DICOM_LOOKED_FOR = "cxr-record-list.csv(.gz)"
@@ -25,6 +28,7 @@ _METADATA = "mimic-cxr-2.*-metadata.csv"
 _RECORDS = "cxr-record-list.csv"
 _LABELS = "mimic-cxr-2.*-chexpert.csv"
 _SPLIT = "mimic-cxr-2.*-split.csv"
+_PROCEDURES = ("PerformedProcedureStepDescription", "ProcedureCodeSequence_CodeMeaning")
 _OFFICIAL_NAMES = {"train": "train", "validate": "val", "test": "test"}
 
 
@@ -54,6 +58,7 @@ def read_jpg(source: Source) -> Catalogue:
         view=views_of(table["ViewPosition"]),
         moment=moments(table["StudyDate"], table["StudyTime"]),
     )
+    _describe_regions(images, path)
     return _completed(source.root, Catalogue(images=images, namespace="mimic-cxr", dated=True))
 
 
@@ -105,6 +110,21 @@ def _describe_by_metadata(images: Images, path: Path) -> None:
     described = (table[name].take(rows).fill_null("") for name in ("ViewPosition", "StudyDate", "StudyTime"))
     view, date, time = described
     images.view, images.moment = views_of(view), moments(date, time)
+    _describe_regions(images, path)
+
+
+def _describe_regions(images: Images, path: Path) -> None:
+    """Parts of the body that the metadata name: some studies of the chest hold images of others."""
+    columns = [name for name in _PROCEDURES if name in header_of(path)]
+    table = read_table(path, ("dicom_id", *columns))
+    rows = pc.index_in(images.image, value_set=table["dicom_id"])
+    texts = [table[name].take(rows).fill_null("") for name in columns]
+    if texts:
+        images.region = mapped(join(*texts, separator=" / "), lambda text: _chest_if_unknown(part_in(text)))
+
+
+def _chest_if_unknown(part: str) -> str:
+    return CHEST if part == UNKNOWN else part
 
 
 def _describe_by_headers(catalogue: Catalogue, source: Source) -> None:
@@ -113,15 +133,18 @@ def _describe_by_headers(catalogue: Catalogue, source: Source) -> None:
     present = np.flatnonzero(exist(source.root, images.path))
     paths = images.path.take(pa.array(present)).to_pylist()
     views, keep = images.view.to_pylist(), np.ones(len(images), bool)
+    regions, marks = [CHEST] * len(images), [frozenset[Doubt]()] * len(images)
     for row, path, header in zip(
         present, paths, read_headers([str(source.root / path) for path in paths], source.workers), strict=True
     ):
         if isinstance(header, Header):
             views[row], images.moment[row] = header.view, header.moment
+            regions[row], marks[row] = _chest_if_unknown(header.region), header.marks
         else:
             keep[row] = False
             catalogue.refuse(path, header)
-    images.view = pa.array(views, pa.string())
+    images.view, images.region = pa.array(views, pa.string()), pa.array(regions, pa.string())
+    images.marks = marks_of(marks)
     catalogue.select(np.flatnonzero(keep))
 
 

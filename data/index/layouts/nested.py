@@ -14,6 +14,9 @@ import pyarrow as pa
 from data.base.errors import DataError
 from data.files.formats import is_radiograph_file, stem_of
 from data.index.catalogue import UNREADABLE, Catalogue, GivenPairs, Images, Source
+from data.index.doubts import Mask, marks_of
+from data.index.headers import looks_like_dicom, read_marks
+from data.index.options import Doubt
 
 LOOKED_FOR = "CASE/PAIR/ folders with prior.nii.gz and current.nii.gz"
 _FILES = ("prior", "current", "diff_map", "diff_map_prior")
@@ -43,7 +46,9 @@ def read(source: Source) -> Catalogue:
             refused.append((f"{folder.case}/{folder.pair}", reason))
         elif folder.files:
             pairs.append(folder)
-    catalogue = _catalogue(pairs, root)
+    pairs, shared = _of_one_case_each(pairs)
+    refused += shared
+    catalogue = _catalogue(pairs, root, source.workers)
     for path, reason in [*refused, *((os.path.relpath(path, root), UNREADABLE) for path in unreadable)]:
         catalogue.refuse(path, reason)
     catalogue.require_images(source.root, "complete pair")
@@ -95,7 +100,31 @@ def _is_image(path: Path) -> bool:
         return True
 
 
-def _catalogue(pairs: list[_Folder], root: str) -> Catalogue:
+def _of_one_case_each(pairs: list[_Folder]) -> tuple[list[_Folder], list[tuple[str, str]]]:
+    """The pairs whose radiographs are of no earlier case, whatever links lead to them, and the others."""
+    case_of: dict[tuple[int, int], str] = {}
+    kept, refused = list[_Folder](), list[tuple[str, str]]()
+    for folder in pairs:
+        files = [os.stat(folder.files[name][0]) for name in ("prior", "current")]  # noqa: PTH116
+        cases = {case_of.setdefault((file.st_dev, file.st_ino), folder.case) for file in files}
+        if cases == {folder.case}:
+            kept.append(folder)
+        else:
+            refused.append((f"{folder.case}/{folder.pair}", "pair with a radiograph of another case"))
+    return kept, refused
+
+
+def _marks(pairs: list[_Folder], workers: int) -> dict[Doubt, Mask]:
+    """What DICOM files say against themselves; other formats say nothing."""
+    paths = [folder.files[name][0] for folder in pairs for name in ("prior", "current")]
+    marks = [frozenset[Doubt]()] * len(paths)
+    places = [place for place, path in enumerate(paths) if looks_like_dicom(path)]
+    for place, found in zip(places, read_marks([paths[place] for place in places], workers), strict=True):
+        marks[place] = found
+    return marks_of(marks) if places else {}
+
+
+def _catalogue(pairs: list[_Folder], root: str, workers: int) -> Catalogue:
     length = 2 * len(pairs)
 
     def paths_of(name: str) -> list[bytes | None]:
@@ -108,6 +137,7 @@ def _catalogue(pairs: list[_Folder], root: str) -> Catalogue:
         study=pa.array([_text(folder.pair) for folder in pairs for _ in range(2)], pa.string()),
         image=pa.array(["baseline", "followup"] * len(pairs), pa.string()),
         path=pa.array([path for paths in both for path in paths], pa.binary()),
+        marks=_marks(pairs, workers),
     )
     given = GivenPairs(
         baseline=np.arange(0, length, 2),

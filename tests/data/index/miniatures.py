@@ -324,6 +324,8 @@ def write_dicom(path: Path, *, pixels: bool = True, **tags: object) -> None:
         "SeriesInstanceUID": generate_uid(),
         "Modality": "DX",
         "PatientID": "1",
+        "BodyPartExamined": "CHEST",
+        "ViewPosition": "PA",
         "Rows": 8,
         "Columns": 8,
         "SamplesPerPixel": 1,

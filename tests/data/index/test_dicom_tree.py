@@ -153,6 +153,8 @@ def test_equal_numbers_of_two_issuers_are_two_patients(run, tmp_path):
         {"PatientID": "mrn777"},
         {"PatientID": "MRN 777"},
         {"PatientID": " MRN777"},
+        {"PatientID": "MRN-0777"},
+        {"PatientID": "MRN_777.0"},
         {"PatientID": "MRN777", "IssuerOfPatientID": "A"},
     ],
 )
@@ -218,32 +220,39 @@ def code(value, meaning):
     ],
 )
 def test_the_view_is_found_cautiously(tags, view, tmp_path):
-    write_dicom(tmp_path / "a.dcm", **tags)
+    write_dicom(tmp_path / "a.dcm", **{"ViewPosition": None, **tags})
     header = read_header(str(tmp_path / "a.dcm"))
     assert isinstance(header, Header)
     assert header.view == view
 
 
-def test_unknown_views_pair_only_with_each_other(run, tmp_path):
+@pytest.mark.parametrize("asked", [{"include": ("unknown-view",)}, {"views": ("PA", "unknown")}])
+def test_unknown_views_pair_only_with_each_other_and_only_where_asked_for(asked, run, tmp_path):
     root = tmp_path / "data"
     write_others(root)
     for number, (view, date) in enumerate(
         (("PA", "20200101"), (None, "20200102"), ("PA", "20200103"), (None, "20200104"))
     ):
         write_dicom(root / f"{number}.dcm", PatientID="A", ViewPosition=view, StudyDate=date)
-    assert pairs_of_files(tmp_path, run()[2]) == {("0.dcm", "2.dcm"), ("1.dcm", "3.dcm")}
+    summary, _, pairs = run()
+    assert pairs_of_files(tmp_path, pairs) == {("0.dcm", "2.dcm")}
+    assert (
+        "2 images are in no pair: nothing says which view they are (--include unknown-view)" in summary.notes
+    )
+    _, _, pairs = run(overwrite=True, **asked)
+    assert pairs_of_files(tmp_path, pairs) == {("0.dcm", "2.dcm"), ("1.dcm", "3.dcm")}
 
 
 def test_other_parts_of_the_body_are_paired_among_themselves(run, tmp_path):
     root = tmp_path / "data"
     write_others(root)
-    parts = ("CHEST", "HAND", "", "HAND", "Torax")
-    for number, part in enumerate(parts):
-        tags = {"PatientID": "A", "ViewPosition": "PA", "BodyPartExamined": part}
+    parts = (("CHEST", "U"), ("HAND", "L"), ("HAND", "R"), ("", "L"), ("HAND", "L"), ("T\xf3rax", None))
+    for number, (part, side) in enumerate(parts):
+        tags = {"PatientID": "A", "ViewPosition": "PA", "BodyPartExamined": part, "ImageLaterality": side}
         write_dicom(root / f"{number}.dcm", StudyDate=f"2020010{number + 1}", **tags)
     _, _, pairs = run()
-    assert pairs_of_files(tmp_path, pairs) == {("0.dcm", "2.dcm"), ("1.dcm", "3.dcm")}
-    assert sorted(row["id"].rpartition("-PA")[2] for row in pairs) == ["", "-HAND"]
+    assert pairs_of_files(tmp_path, pairs) == {("0.dcm", "5.dcm"), ("1.dcm", "4.dcm")}
+    assert sorted(row["id"].rpartition("-PA")[2] for row in pairs) == ["", "-HAND_LEFT"]
 
 
 def test_the_date_of_acquisition_stands_in_and_studies_without_any_are_not_paired(run, tmp_path):
