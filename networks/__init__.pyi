@@ -27,6 +27,8 @@ from .longitudinal import LongitudinalMIMModelBig as LongitudinalMIMModelBig
 from .pixel_discriminator import PixelDiscriminator as PixelDiscriminator
 from .pretrained import load_imagenet_weights as load_imagenet_weights
 from .reconstruction import MaskedReconstructionModel as MaskedReconstructionModel
+from .resnet import ResNet50Encoder as ResNet50Encoder
+from .resnet import ResNetEncoder as ResNetEncoder
 from .transformer import BottleneckBlock as BottleneckBlock
 from .transformer import FeatureEmbeddings as FeatureEmbeddings
 from .transformer import TransformerBranch as TransformerBranch
