@@ -24,6 +24,7 @@ RELIABILITY_BINS = 20
 """Equally wide bins of the predicted value, for calibration."""
 MARKS = ("area", "marks", "largest")
 """Share of the image that is marked, number of marks, largest value."""
+_SAME = 1e-12  # a variance that is one of rounding
 _COARSE = 4  # bins of a histogram that are one in a bootstrap, whose spread is wider by far
 _CHUNK = 64  # pairs or replicates whose histograms are dense at once
 
@@ -153,7 +154,7 @@ class _Batch:
         return torch.stack(counts, 1).cpu().numpy()
 
     def pixels(self) -> Sums:
-        """Sums over pixels `[B]`, and `reliability` `[B, 3, RELIABILITY_BINS]`."""
+        """Sums over pixels `[B]`, `moments` `[B, 5]` and `reliability` `[B, 3, RELIABILITY_BINS]`."""
         error = self.prediction - self.target
         similar = local_similarity(
             self.prediction * self.counted, self.target * self.counted, 2.0 if self.signed else 1.0
@@ -164,6 +165,7 @@ class _Batch:
             "absolute": self._sum(error.abs()),
             "squared": self._sum(error**2),
             "similar": self._sum(similar),
+            "moments": self._moments(),
             "reliability": self._reliability(),
         }
         return {name: values.cpu().numpy() for name, values in sums.items()}
@@ -190,6 +192,11 @@ class _Batch:
 
     def _sum(self, values: Tensor) -> Tensor:
         return (values * self.counted).flatten(1).sum(1, dtype=torch.float64)
+
+    def _moments(self) -> Tensor:
+        """Sums `[B, 5]` of prediction, target, their squares and their product."""
+        x, y = self.prediction.double(), self.target.double()
+        return torch.stack([self._sum(values) for values in (x, y, x * x, y * y, x * y)], 1)
 
     def _reliability(self) -> Tensor:
         low = -1.0 if self.signed else 0.0
@@ -258,6 +265,7 @@ def _of_pixels(scores: Values, sums: Sums, *, signed: bool) -> dict[str, Values]
         "mae": sums["absolute"] / pixels,
         "psnr": np.where(squared > 0, 10 * np.log10((4.0 if signed else 1.0) * pixels / squared), np.nan),
         "ssim": sums["similar"] / pixels,
+        "correlation": _correlation(sums["moments"] / pixels[..., None]),
         "pair_average_precision": sums["pair_ap"] / sums["changed"],
     }
     if signed:
@@ -267,6 +275,13 @@ def _of_pixels(scores: Values, sums: Sums, *, signed: bool) -> dict[str, Values]
     if "dice" in sums:
         numbers |= {name: sums[name] / sums["changed"] for name in ("dice", "iou")}
     return numbers
+
+
+def _correlation(moments: Values) -> Values:
+    """Pearson's correlation `[...]` from means `[..., 5]`; NaN where map or target is the same everywhere."""
+    x, y, xx, yy, xy = np.moveaxis(moments, -1, 0)
+    varies = (xx - x**2 > _SAME) & (yy - y**2 > _SAME)
+    return np.where(varies, (xy - x * y) / np.sqrt((xx - x**2) * (yy - y**2)), np.nan)
 
 
 def _of_calibration(sums: Sums) -> dict[str, Values]:

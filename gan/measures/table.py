@@ -30,6 +30,7 @@ NUMBERS: Mapping[str, Mapping[str, Number]] = {
         "mae": Number("MAE", 4, False),
         "psnr": Number("PSNR (dB)", 1),
         "ssim": Number("SSIM"),
+        "correlation": Number("correlation with target"),
         "calibration_error": Number("calibration error", 4, False),
     },
     "lesions": {
