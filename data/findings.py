@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 Finding = Literal[
-    "consolidation", "nodule", "effusion", "pneumothorax", "cardiomegaly", "fluid_overload", "device"
+    "consolidation",
+    "nodule",
+    "effusion",
+    "pneumothorax",
+    "cardiomegaly",
+    "fluid_overload",
+    "atelectasis",
+    "device",
 ]
 Side = Literal["left", "right"]
 
@@ -43,6 +50,7 @@ TABLE: Mapping[Finding, Entry] = {
     "pneumothorax": Entry(description="Air between lung and chest wall."),
     "cardiomegaly": Entry(description="A wider heart.", needs=(*LUNGS, "heart")),
     "fluid_overload": Entry(description="Pulmonary oedema.", needs=(*LUNGS, "pulmonary_vein")),
+    "atelectasis": Entry(description="Thin plates of collapsed lung above a diaphragm (linear atelectasis)."),
     # A drain needs no more than lungs; the other devices join where their structures are known.
     "device": Entry(description="Pacemaker, central line, endotracheal tube or chest drain."),
 }
@@ -81,6 +89,21 @@ SPICULATED = 0.4
 """Probability that a nodule has spicules."""
 OVERLOAD_WITH_EFFUSIONS = 0.35
 """Probability that small effusions on both sides come with fluid overload."""
+PLATES = (1, 3)
+"""Fewest and most plates of an atelectasis."""
+PLATE_THICKNESS_MM = (1.5, 3.0)
+PLATE_LENGTH_MM = (30.0, 80.0)
+"""From side to side; less where the lung ends."""
+PLATE_DEPTH_MM = (35.0, 60.0)
+"""From front to back, along which rays pass through a plate."""
+PLATE_TILT_DEGREES = 20.0
+"""Largest slope of the plates in the coronal plane, to either side, but for a few degrees of each."""
+PLATE_BOW = 0.06
+"""Largest height of its bow, as a share of its length."""
+PLATE_DENSITY = (0.8, 1.0)
+"""How far the lung in a plate has lost its air."""
+PLATE_ZONE = (0.62, 0.92)
+"""Where the middle of a plate lies, as a share of the height of a lung as a film shows it, 0 at the apex."""
 PACEMAKER_LEFT = 0.8
 """Probability that a pacemaker lies on the left side."""
 CENTRAL_LINE_RIGHT = 0.7

@@ -59,6 +59,7 @@ def test_a_finding_is_finite_visible_and_a_function_of_its_seed(chest, name):
         ("consolidation", 4),
         ("nodule", 5),
         ("fluid_overload", 13),
+        ("atelectasis", 3),
         ("effusion", 13),
         ("pneumothorax", 7),
     ],
@@ -69,9 +70,7 @@ def test_findings_of_the_lung_stay_in_the_lung(chest, name, beyond):
         assert np.abs(added[~in_lungs(chest, beyond)]).max() < 1e-4
 
 
-@pytest.mark.parametrize(
-    "name", ["consolidation", "nodule", "effusion", "cardiomegaly", "fluid_overload", "device"]
-)
+@pytest.mark.parametrize("name", [name for name in FINDINGS if name != "pneumothorax"])
 def test_findings_add_attenuation(chest, name):
     for seed in SEEDS:
         assert DRAW[name](chest, np.random.default_rng(seed)).min() >= 0
@@ -86,7 +85,7 @@ def test_a_pneumothorax_takes_attenuation_and_marks_the_pleura(chest):
 
 
 def test_soft_tissue_gets_no_denser_than_the_heart(chest):
-    for name in ("consolidation", "effusion", "fluid_overload"):
+    for name in ("consolidation", "effusion", "fluid_overload", "atelectasis"):
         for seed in SEEDS:
             assert (DRAW[name](chest, np.random.default_rng(seed)) <= chest.room + 0.11).all()
 
@@ -209,6 +208,20 @@ def test_a_nodule_is_the_chord_of_a_ball(chest):
         radius = np.sqrt(area / np.pi)
         assert 2.5 < radius < 21  # 15 mm, lobulated by up to 30 %, and its spicules
         assert added.max() < 1.25 * MU_LUNG_TO_FLUID * 2 * 15 * 1.31
+
+
+def test_an_atelectasis_is_a_thin_nearly_flat_line_low_in_one_lung(fine_chest):
+    frame = fine_chest.frame
+    for seed in range(12):
+        added = DRAW["atelectasis"](fine_chest, np.random.default_rng(seed))
+        side = max(SIDES, key=lambda side: added[frame.lungs[side]].sum())
+        assert added[frame.lungs[side]].sum() == pytest.approx(added.sum(), rel=0.05)
+        assert added[: round((frame.top[side] + 0.45 * frame.height[side]) / frame.pixel)].max() == 0
+        assert added.max() < MU_LUNG_TO_FLUID * 60
+        seen = added > 0.3 * added.max()
+        assert 15 < np.ptp(np.flatnonzero(seen.any(axis=0))) * frame.pixel < 160
+        thick = seen.sum(axis=0).max() * frame.pixel
+        assert thick < 3 * (3 + 2 * frame.pixel)  # of three plates at most
 
 
 def test_lengths_follow_the_spacing_where_it_is_plausible(films):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from data import findings
 from data.findings import FINDINGS, LOBES, LUNGS, MU_FLUID
 from data.simulation.films import change_map
 from data.simulation.findings.volume import INSERT, devices
@@ -85,6 +86,22 @@ def test_a_nodule_is_small_and_in_a_lung(thorax, seed):
     assert sum(labels_hit(thorax, delta)[lobe] for lobe in LUNGS) > 0.9
     volume = (delta > 0.4 * delta.max()).sum() * thorax.spacing**3
     assert volume < 4 / 3 * np.pi * 19**3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_atelectasis_is_thin_and_flat_and_low_in_one_lung(thorax, seed):
+    delta = insert(thorax, "atelectasis", seed)
+    share = side_of(thorax, delta)
+    side = max(share, key=share.__getitem__)
+    assert share[side] == pytest.approx(1)
+    assert mean_position(thorax, delta)[2] < thorax.centre(*LOBES[side])[2]
+    gained = delta / (MU_FLUID - thorax.mu).clip(1e-6)
+    thickness = gained.sum(axis=2) * thorax.spacing  # of the lung that is lost, along the body
+    least, most = findings.PLATE_THICKNESS_MM
+    upright = np.cos(np.deg2rad(findings.PLATE_TILT_DEGREES + 20))  # with its bow
+    assert 0.6 * least < thickness.max() < findings.PLATES[1] * most / upright
+    wide, deep, _ = (np.ptp(np.nonzero(delta > 0.002)[axis]) * thorax.spacing for axis in range(3))
+    assert deep > 15 and wide > 20
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -7,6 +7,7 @@ import numpy as np
 from data.findings import Finding
 from data.simulation.drawing.chest import Chest
 from data.simulation.films import Plane
+from data.simulation.findings.film.atelectasis import atelectasis
 from data.simulation.findings.film.devices import device
 from data.simulation.findings.film.heart import cardiomegaly
 from data.simulation.findings.film.lung import consolidation, fluid_overload, nodule
@@ -19,5 +20,6 @@ DRAW: Mapping[Finding, Callable[[Chest, np.random.Generator], Plane]] = {
     "pneumothorax": pneumothorax,
     "cardiomegaly": cardiomegaly,
     "fluid_overload": fluid_overload,
+    "atelectasis": atelectasis,
     "device": device,
 }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from data.findings import TABLE, Finding
+from data.simulation.findings.volume.atelectasis import atelectasis
 from data.simulation.findings.volume.devices import device
 from data.simulation.findings.volume.heart import cardiomegaly
 from data.simulation.findings.volume.lung import consolidation, fluid_overload, nodule
@@ -22,6 +23,7 @@ INSERT: Mapping[Finding, Callable[[Anatomy, np.random.Generator], Change]] = {
     "pneumothorax": pneumothorax,
     "cardiomegaly": cardiomegaly,
     "fluid_overload": fluid_overload,
+    "atelectasis": atelectasis,
     "device": device,
 }
 
