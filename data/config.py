@@ -208,8 +208,8 @@ class DataConfig(SplitConfig):
     """What to train on."""
 
     path: Path | None = None
-    """A manifest (CSV or Parquet) or a folder of your own data; without it and without --data.prepared, the
-    embedded data set is used."""
+    """Your own data: a manifest (CSV or Parquet), a folder, or whatever else docs/data.md names; without it
+    and without --data.prepared, the embedded data set is used."""
     prepared: str | None = None
     """A folder that data.prepare wrote, or its address in object storage (s3://..., gs://..., hf://...), from
     where training data is streamed."""
