@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from data.arrays.dataset import ArrayFile
 from data.batch import ImageSample, PairSample
 from data.config import SPLITS, DataConfig
 from data.manifests.dataset import Files
@@ -95,7 +96,7 @@ class Source(Protocol):
         """Single images of some splits, with the labels that are asked for."""
 
 
-SOURCES: tuple[type[Source], ...] = (Prepared, Files, Embedded)
+SOURCES: tuple[type[Source], ...] = (Prepared, ArrayFile, Files, Embedded)
 """In the order in which they are asked whether they are meant; a mix is of any of them."""
 
 

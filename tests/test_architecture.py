@@ -18,7 +18,7 @@ FLOORS = {
         {"batch"},
         {"alignment", "augment", "files"},
         {"manifests"},
-        {"prepared", "simulation"},
+        {"arrays", "prepared", "simulation"},
         {"mixed"},
         {"sources"},
         {"index", "check", "prepare", "synthesize", "draw"},

@@ -1,0 +1,1 @@
+"""Many pairs or images in one file of NumPy arrays."""
