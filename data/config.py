@@ -132,6 +132,9 @@ class AugmentConfig:
 
     enabled: bool = True
     """Augment training batches; validation and test batches are never augmented."""
+    ramp_epochs: int = 0
+    """Passes over the training data in which the magnitudes below rise linearly to what they are; 0 for full
+    strength from the start."""
     rotation: float = 5.0
     """Largest in-plane rotation of the whole pair, in degrees."""
     translation: float = 0.05

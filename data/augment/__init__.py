@@ -43,6 +43,7 @@ def augment_pairs(
     """
     if not config.enabled:
         return batch
+    config = at_epoch(config, epoch)
     draws = Draws(batch.keys, seed, epoch, batch.followup.device)
     batch = swap(batch, draws["pair"]["swap"] < 2 * config.swap - 1, change)
     images = share_structure(torch.cat([batch.baseline, batch.followup]), draws["pair"], config)
@@ -79,6 +80,7 @@ def augment_images(batch: ImageBatch, config: AugmentConfig, *, seed: int, epoch
     """Augment single images: geometry, then the film. See `augment_pairs` for arguments and result."""
     if not config.enabled:
         return batch
+    config = at_epoch(config, epoch)
     draws = Draws(batch.keys, seed, epoch, batch.image.device)
     image, valid = batch.image, batch.valid
     maps = pixel_maps(image, draws["pair"], config)
@@ -86,6 +88,16 @@ def augment_images(batch: ImageBatch, config: AugmentConfig, *, seed: int, epoch
         image, _, valid = warp(image, None, valid, maps.followup)
     films, _ = _film([image], [valid], draws, ("image",), config)
     return replace(batch, image=films[0], valid=valid)
+
+
+def at_epoch(config: AugmentConfig, epoch: int) -> AugmentConfig:
+    """The magnitudes of one pass over the data; exchanges of images or sides are no magnitudes."""
+    if epoch >= config.ramp_epochs:
+        return config
+    strength = (epoch + 1) / (config.ramp_epochs + 1)
+    kept = ("enabled", "ramp_epochs", "swap", "mirror")
+    scaled = {name: strength * value for name, value in vars(config).items() if name not in kept}
+    return replace(config, **scaled)
 
 
 def _film(

@@ -15,9 +15,13 @@ from data import (
     augment_pairs,
     collate_pairs,
 )
+from data.augment import at_epoch
 
 STILL = AugmentConfig(
-    **{item.name: True if item.name == "enabled" else 0.0 for item in fields(AugmentConfig)}
+    **{
+        item.name: item.default if item.name in ("enabled", "ramp_epochs") else 0.0
+        for item in fields(AugmentConfig)
+    }
 )
 WILD = AugmentConfig(
     misalignment_scale=0.05, misalignment_elastic=0.01, exposure=0.9, contrast=0.9, gamma=0.9, shading=0.9,
@@ -324,6 +328,18 @@ class TestMisalignment:
         shift = (moved.baseline - ramp)[..., 6:-6, 6:-6] * 48 / 49  # in image sizes
         assert 0.01 < shift.abs().max() < 0.07  # a cubic may pass its knots by a little
         assert shift.diff(dim=-1).abs().max() < 0.02
+
+
+def test_magnitudes_rise_over_the_first_epochs_and_stay():
+    config = replace(STILL, exposure=0.8, swap=0.5, mirror=0.3, ramp_epochs=3)
+    strengths = [at_epoch(config, epoch) for epoch in range(5)]
+    assert [item.exposure for item in strengths] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8])
+    assert {(item.swap, item.mirror) for item in strengths} == {(0.5, 0.3)}
+    images = ImageBatch(id=["a"], image=torch.full((1, 1, 8, 8), 0.4))
+    for epoch in (0, 1):  # the same draw of an epoch, less of it
+        ramped = augment_images(images, replace(TONE, ramp_epochs=3), seed=0, epoch=epoch).image
+        full = augment_images(images, TONE, seed=0, epoch=epoch).image
+        assert 0 < (ramped - images.image).abs().max() < (full - images.image).abs().max()
 
 
 class TestSwap:
