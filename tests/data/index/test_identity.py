@@ -118,9 +118,8 @@ def everything_to_share(out):
 def test_nothing_planted_in_tags_or_paths_gets_out(ending, tmp_path):
     plant(tmp_path / "data")
     (tmp_path / "key").write_text(KEY)
-    code, stdout, stderr = run(
-        tmp_path / "data", tmp_path / "out", "--key", str(tmp_path / "key"), "--format", ending
-    )
+    asked = ("--format", ending, "--include", "unknown-view", "unknown-region")
+    code, stdout, stderr = run(tmp_path / "data", tmp_path / "out", "--key", str(tmp_path / "key"), *asked)
     assert code == 0, stderr
     assert "images: 7 of 3 patients" in stdout
     assert "pairs: 3" in stdout
