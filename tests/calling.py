@@ -125,6 +125,7 @@ def _surroundings(cwd: Path) -> Iterator[None]:
     """Directory, environment, import path, signal handlers and warnings of a process that starts in `cwd`."""
     place, environment, path = Path.cwd(), dict(os.environ), list(sys.path)
     handlers = {number: signal.getsignal(number) for number in STOPPING}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background jobs ignore it
     os.chdir(cwd)
     os.environ.update(command_environment())
     sys.path.insert(0, str(cwd))
