@@ -221,7 +221,7 @@ def test_a_source_is_added_with_a_class_and_a_line(monkeypatch, tmp_path):
         def is_meant(config):
             return config.path is not None and config.path.suffix == ".black"
 
-        def pairs(self, _, *, with_targets):
+        def pairs(self, _, **__):
             raise DataError("it holds no pairs")
 
         def images(self, splits):
