@@ -175,6 +175,9 @@ class AugmentConfig:
     structure: float = 0.0
     """Strength of random fields and bands that both images of a pair show beside their anatomy, in units of
     the tone curve's width."""
+    silent: float = 0.0
+    """Probability that the followup stands in for the baseline as well, so that nothing changed; in a quarter
+    of these pairs the two images are alike to the bit, in the others misaligned and other films."""
     swap: float = 0.5
     """Probability of exchanging baseline and followup. Only pairs that carry a target in the geometry of
     the baseline can be exchanged; the embedded data does, other data where the manifest names one."""
@@ -183,7 +186,7 @@ class AugmentConfig:
         at_least(self, 0, *(name for name in vars(self) if name != "enabled"))
         below(self, 1, "scale", "misalignment_scale")
         below(self, 0.5, "window")
-        between(self, 0, 1, "mirror", "equalise", "blur", "objects", "swap")
+        between(self, 0, 1, "mirror", "silent", "equalise", "blur", "objects", "swap")
 
 
 @dataclass(kw_only=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from data.augment.detector import detect
 from data.augment.draws import Draws
 from data.augment.objects import lay_objects, share_structure
-from data.augment.placement import pixel_maps, swap, warp
+from data.augment.placement import pixel_maps, silence, swap, warp
 from data.batch import ImageBatch, PairBatch
 from data.config import AugmentConfig, Change
 
@@ -22,7 +22,7 @@ from data.config import AugmentConfig, Change
 def augment_pairs(
     batch: PairBatch, config: AugmentConfig, *, seed: int, epoch: int, change: Change = "magnitude"
 ) -> PairBatch:
-    """Augment pairs: swap, structure that both images show, geometry, then each image's own film.
+    """Augment pairs: swap, silence, structure that both images show, geometry, then each image's own film.
 
     A swap exchanges the two images and both targets of pairs that have `target_baseline`, and turns the sign
     of a signed change. Followup, target and `valid` share one affine map; baseline and its target share that
@@ -46,6 +46,9 @@ def augment_pairs(
     config = at_epoch(config, epoch)
     draws = Draws(batch.keys, seed, epoch, batch.followup.device)
     batch = swap(batch, draws["pair"]["swap"] < 2 * config.swap - 1, change)
+    silent, alike = draws["pair"].shares("silent")
+    silent = silent < config.silent
+    batch = silence(batch, silent)
     images = share_structure(torch.cat([batch.baseline, batch.followup]), draws["pair"], config)
     baseline, followup = images.chunk(2)
     target, target_baseline = batch.target, batch.target_baseline
@@ -67,7 +70,7 @@ def augment_pairs(
         target_baseline = None if target_baseline is None else target_baseline * shown
     return replace(
         batch,
-        baseline=films[0],
+        baseline=torch.where(silent & (alike < 0.25), films[1], films[0]),
         followup=films[1],
         target=target,
         target_baseline=target_baseline,
@@ -95,7 +98,7 @@ def at_epoch(config: AugmentConfig, epoch: int) -> AugmentConfig:
     if epoch >= config.ramp_epochs:
         return config
     strength = (epoch + 1) / (config.ramp_epochs + 1)
-    kept = ("enabled", "ramp_epochs", "swap", "mirror")
+    kept = ("enabled", "ramp_epochs", "swap", "mirror", "silent")
     scaled = {name: strength * value for name, value in vars(config).items() if name not in kept}
     return replace(config, **scaled)
 

@@ -10,6 +10,7 @@ from data.base.seeds import fold_seed
 
 _PAIR = {
     "swap": 1,
+    "silent": 2,
     "mirror": 1,
     "rotation": 1,
     "shift": 2,

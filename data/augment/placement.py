@@ -29,6 +29,17 @@ def swap(batch: PairBatch, chosen: Tensor, change: Change) -> PairBatch:
     )
 
 
+def silence(batch: PairBatch, chosen: Tensor) -> PairBatch:
+    """Show the followups of the chosen pairs `[B, 1]` twice: nothing changes in them."""
+    chosen = chosen.view(-1, 1, 1, 1)
+    target, target_baseline = (
+        None if values is None else values.masked_fill(chosen, 0)
+        for values in (batch.target, batch.target_baseline)
+    )
+    baseline = torch.where(chosen, batch.followup, batch.baseline)
+    return replace(batch, baseline=baseline, target=target, target_baseline=target_baseline)
+
+
 @dataclass(frozen=True)
 class PixelMaps:
     """Where each pixel takes its value from, as x and y in pixels `[B, 2, H, W]`."""

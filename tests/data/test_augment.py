@@ -342,6 +342,23 @@ def test_magnitudes_rise_over_the_first_epochs_and_stay():
         assert 0 < (ramped - images.image).abs().max() < (full - images.image).abs().max()
 
 
+def test_silent_pairs_show_one_image_twice_and_no_change():
+    batch = _pairs(200)
+    silent = augment_pairs(batch, replace(STILL, silent=0.5, exposure=0.5), **RUN)
+    empty = ~silent.target.flatten(1).any(1)
+    assert 0.4 < empty.float().mean() < 0.6
+    assert torch.equal(empty, ~silent.target_baseline.flatten(1).any(1))
+    alike = (silent.baseline == silent.followup).flatten(1).all(1)
+    assert not (alike & ~empty).any()
+    assert 0.12 < (alike & empty).sum() / empty.sum() < 0.4
+    # Of the others the film is another, the image the same: a tone curve apart.
+    apart = torch.logit(silent.baseline, 1e-3) - torch.logit(silent.followup, 1e-3)
+    inside = ((silent.baseline > 0.01) & (silent.followup > 0.01)).all(1, keepdim=True)
+    for pair in torch.nonzero(empty & ~alike).flatten().tolist()[:20]:
+        assert apart[pair][inside[pair]].std() < 0.05
+    _assert_equal(_tensors(augment_pairs(batch, STILL, **RUN)), _tensors(batch))
+
+
 class TestSwap:
     ALWAYS = replace(STILL, swap=1)
 
