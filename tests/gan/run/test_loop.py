@@ -74,7 +74,7 @@ def run_in(folder: Path, *, resume: bool) -> None:
     else:
         create_run_dir(directory, overwrite=False)
     loaders = SimpleNamespace(
-        train=batches, val=[], order=SimpleNamespace(epoch=0), steps_per_epoch=2, total_steps=2 * EPOCHS
+        train=batches, val={"": []}, order=SimpleNamespace(epoch=0), steps_per_epoch=2, total_steps=2 * EPOCHS
     )
     train(run, Stage(run, model, optimizer), loaders)
 
