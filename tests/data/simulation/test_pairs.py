@@ -91,7 +91,7 @@ def test_small_poses_are_frequent_where_asked():
 
 
 def test_findings_take_turns_and_never_meet_themselves():
-    config = EmbeddedConfig(pairs_per_patient=7, unchanged=0.0)
+    config = EmbeddedConfig(pairs_per_patient=len(FINDINGS), unchanged=0.0)
     scenarios = draw_scenarios(config, np.random.default_rng(0))
     assert {scenario.changing[0] for scenario in scenarios} <= set(FINDINGS)
     assert len(set(itertools.chain.from_iterable(s.changing for s in scenarios))) == len(FINDINGS)

@@ -17,6 +17,7 @@ import torch
 
 from data.base.errors import DataError
 from data.files.images import read_image, read_target
+from data.findings import FINDINGS
 from data.manifests import writing
 from data.simulation.volumes.mediastinum import FINDERS
 from data.synthesize import collection
@@ -228,9 +229,7 @@ def test_virtual_patients_of_a_volume_share_its_split(hu, tmp_path):
 def test_findings_without_their_structures_are_left_out_and_reported(hu, tmp_path, monkeypatch):
     save_nifti(tmp_path / "cts/a/ct.nii.gz", hu)
     monkeypatch.setitem(FINDERS, ("heart",), lambda _: {})
-    wanted = FindingProbabilities(
-        consolidation=0, nodule=1, effusion=0, pneumothorax=0, cardiomegaly=9, fluid_overload=0, device=0
-    )
+    wanted = FindingProbabilities(**{**dict.fromkeys(FINDINGS, 0), "nodule": 1, "cardiomegaly": 9})
     summary = synthesize(
         config(tmp_path / "cts", tmp_path / "out", findings=wanted, pairs_per_patient=4), progress=False
     )
