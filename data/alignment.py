@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from kornia.filters import gaussian_blur2d, spatial_gradient
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
@@ -181,6 +180,8 @@ def _moved(sample: PairSample, transform: Tensor) -> PairSample:
 
 def _standardised(images: Tensor, valid: Tensor, size: int) -> Tensor:
     """Images less their local mean by their local deviation, limited, and masks: `[B, 2, size, size]`."""
+    from kornia.filters import gaussian_blur2d
+
     images, mask = (_resized(tensor, size) for tensor in (images, valid))
     mask = (mask > 0.999).to(images.dtype)
     sigma = size / _NEIGHBOURHOOD
@@ -244,6 +245,8 @@ def _correlations(moving: Tensor, fixed: Tensor) -> Tensor:
 
 def _step(moving: Tensor, fixed: Tensor) -> Tensor:
     """One Gauss-Newton step from images that are nearly aligned: similarities `[B, 3, 3]` to put behind."""
+    from kornia.filters import spatial_gradient
+
     size = moving.shape[-1]
     error, counted = fixed[:, 0] - moving[:, 0], fixed[:, 1] * moving[:, 1]
     slopes = spatial_gradient(torch.stack([moving[:, 0], fixed[:, 0]], dim=1), mode="diff").mean(1)

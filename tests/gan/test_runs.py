@@ -21,6 +21,7 @@ from tests.calling import call
 from tests.micro import ADVERSARIAL, MICRO, MICRO_ADVERSARIAL, PRETRAIN, command_environment, run, write_pairs
 from tests.stopping import signal_after
 
+ADVERSARIAL_STEP = "gan.adversarial.stage.adversarial_step"
 SAVE = "accelerate.Accelerator.save_state"
 """When it returns, a checkpoint is on the disk and not yet in its place."""
 
@@ -126,7 +127,7 @@ def stopped_at(done):
 
 @pytest.mark.parametrize(
     ("number", "function", "times", "every"),
-    [(signal.SIGINT, "gan.adversarial.stage.adversarial_step", 3, 100), (signal.SIGKILL, SAVE, 4, 1)],
+    [(signal.SIGINT, ADVERSARIAL_STEP, 3, 100), (signal.SIGKILL, SAVE, 4, 1)],
 )
 def test_a_stopped_and_resumed_run_equals_the_uninterrupted_one(
     workplace, tmp_path, pairs_folder, number, function, times, every
@@ -179,7 +180,7 @@ def test_every_option_that_touches_the_state_resumes_to_the_bit(workplace, tmp_p
     assert all("extra/total_variation" in line for line in numbers if line["split"] == "train")
 
     assert stopped_in_save(1, "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path) == 2
-    assert stopped_in_save(2, "gan.adversarial", "--resume", "stopped", cwd=tmp_path) == 5
+    assert stopped_after(ADVERSARIAL_STEP, 3, "gan.adversarial", "--resume", "stopped", cwd=tmp_path) == 5
     done = call("gan.adversarial", "--resume", "stopped", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     folder = RunDir(tmp_path / "stopped")
@@ -295,7 +296,8 @@ def test_a_run_on_streamed_data_resumes_to_the_bit(workplace, tmp_path, prepared
     straight = call("gan.adversarial", *options, "--run-dir", "straight", cwd=tmp_path)
     assert straight.returncode == 0, straight.stderr
     assert "unknown (streamed) train" in straight.stdout
-    assert stopped_in_save(1, "gan.adversarial", *options, "--run-dir", "stopped", cwd=tmp_path) == 2
+    told = (ADVERSARIAL_STEP, 2, "gan.adversarial", *options)
+    assert stopped_after(*told, "--run-dir", "stopped", cwd=tmp_path) == 2
     folder = RunDir(tmp_path / "stopped")
     done = call("gan.adversarial", "--resume", "stopped", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
