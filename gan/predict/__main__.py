@@ -28,9 +28,9 @@ class PredictConfig:
     """Where the map goes: .png (16 bit: 0..65535 is 0..1; signed maps: 1, 32768, 65535 are -1, 0, 1), .npy
     or .nii.gz (float32).
     The overlay is written beside it as NAME_overlay.png."""
-    align: bool | None = None
-    """Lay the baseline on the followup before, where a good fit is found, or do not; by default as in
-    training."""
+    align: bool = True
+    """Lay the baseline on the followup before, where a good fit is found; models trained without it gain from
+    it as well."""
     cpu: bool = False
     """Stay on the CPU even where there is a GPU."""
     trust_remote_code: bool = False
@@ -56,8 +56,7 @@ def main() -> None:
 
     device = "cpu" if config.cpu or not torch.cuda.is_available() else "cuda"
     model = ChangeModel.load(folder, device=device, trust_remote_code=config.trust_remote_code)
-    if config.align is not None:
-        model = replace(model, preprocessing=replace(model.preprocessing, align=config.align))
+    model = replace(model, preprocessing=replace(model.preprocessing, align=config.align))
     for path in predict_files(model, config.baseline, config.followup, config.output):
         print(path)
 
