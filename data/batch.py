@@ -77,6 +77,12 @@ class ImageSample:
     skipped: tuple[str, ...] = ()
     key: str = ""
 
+    @classmethod
+    def of_square(cls, square: Square, **known: Any) -> "ImageSample":
+        """The image of a square; `known` are the other fields."""
+        image, valid, geometry = square
+        return cls(image=image, valid=valid, geometry=geometry, **known)
+
 
 class _Batch:
     @property

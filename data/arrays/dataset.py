@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from data.alignment import Aligner
 from data.arrays.records import images_in, pairs_in
 from data.arrays.store import Arrays
 from data.base.errors import DataError
@@ -85,6 +86,7 @@ class _Rows(Generic[RecordT]):
     def __post_init__(self) -> None:
         self.labels = self.learnt.names
         self.identity = self.records.digest(self.labels)
+        self._aligned = Aligner(enabled=self.config.align)
 
     @property
     def patients(self) -> list[str]:
@@ -128,13 +130,14 @@ class ArrayPairs(_Rows, Dataset[PairSample]):
         for target, radiograph in zip(_TARGETS, ("followup", "baseline"), strict=True):
             if target in squares and squares[target][2] != squares[radiograph][2]:
                 raise DataError(f"{places[target]} has another size than the {radiograph}; resample it")
-        return PairSample.of_squares(
+        sample = PairSample.of_squares(
             squares,
             id=record.id,
             patient_id=record.patient_id,
             findings=record.findings,
             columns=record.columns,
         )
+        return self._aligned(sample)
 
 
 class ArrayImages(_Rows, Dataset[ImageSample]):
@@ -143,13 +146,10 @@ class ArrayImages(_Rows, Dataset[ImageSample]):
     def __getitem__(self, index: int) -> ImageSample:
         """Read one image; see `ArrayPairs`."""
         record = self.records[index]
-        image, valid, geometry = self._square("image", record.image)
-        return ImageSample(
+        return ImageSample.of_square(
+            self._square("image", record.image),
             id=record.id,
             patient_id=record.patient_id,
-            image=image,
             labels=self.learnt.of(record.columns, record.id),
-            valid=valid,
             columns=record.columns,
-            geometry=geometry,
         )

@@ -45,16 +45,17 @@ def augment_pairs(
         return batch
     config = at_epoch(config, epoch)
     draws = Draws(batch.keys, seed, epoch, batch.followup.device)
-    batch = swap(batch, draws["pair"]["swap"] < 2 * config.swap - 1, change)
-    silent, alike = draws["pair"].shares("silent")
+    numbers = draws["pair"]
+    batch = swap(batch, numbers["swap"] < 2 * config.swap - 1, change)
+    silent, alike = numbers.shares("silent")
     silent = silent < config.silent
     batch = silence(batch, silent)
-    images = share_structure(torch.cat([batch.baseline, batch.followup]), draws["pair"], config)
+    images = share_structure(torch.cat([batch.baseline, batch.followup]), numbers, config)
     baseline, followup = images.chunk(2)
     target, target_baseline = batch.target, batch.target_baseline
     valid_baseline = valid = batch.valid
 
-    maps = pixel_maps(followup, draws["pair"], config)
+    maps = pixel_maps(followup, numbers, config)
     if maps is not None:
         baseline, target_baseline, valid_baseline = warp(
             baseline, target_baseline, valid_baseline, maps.baseline

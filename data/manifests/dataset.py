@@ -170,15 +170,12 @@ class ManifestImages(_FromFiles[ImageRecord], Dataset[ImageSample]):
     def __getitem__(self, index: int) -> ImageSample:
         """Read one image; see `ManifestPairs`."""
         record = self.records[index]
-        image, valid, geometry = self._read(record)["image"]
-        return ImageSample(
+        return ImageSample.of_square(
+            self._read(record)["image"],
             id=record.id,
             patient_id=record.patient_id,
-            image=image,
             labels=self.learnt.of(record.columns, record.id),
-            valid=valid,
             columns=record.columns,
-            geometry=geometry,
         )
 
 

@@ -55,17 +55,14 @@ class Reader:
     def image(self, row: Row, role: str) -> ImageSample:
         """The sample of one picture of a row, which may be one of a pair."""
         name = row["id"] if role == "image" else f"{row['id']}/{role}"
-        image, valid, geometry = self._square(row[role])
         taken = self.columns_of(role).items()
         columns = {key: row[column] for key, column in taken if row[column] is not None}
-        return ImageSample(
+        return ImageSample.of_square(
+            self._square(row[role]),
             id=name,
             patient_id=row["patient_id"],
-            image=image,
             labels=self.labels.of(columns, name),
-            valid=valid,
             columns=columns,
-            geometry=geometry,
         )
 
     def columns_of(self, role: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from data.base.atomic import whole_folder
 from data.base.errors import DataError, UserError
 from data.batch import PairSample
 from data.config import SPLITS, DataConfig
+from data.findings import CHANGED
 from data.sources import Split, StreamedSplit, open_pairs, settled
 from gan.evaluate.models import Model
 from gan.evaluate.options import EvaluateConfig
@@ -22,7 +23,6 @@ from gan.measures.baselines import BASELINES, baseline_maps
 from gan.measures.evaluation import Evaluation, Tally, edge
 from gan.measures.groups import columns_of
 from gan.measures.localisation import Localisation
-from gan.measures.pairs import CHANGED
 from gan.measures.report import summarise, summarise_places, table, write_cases, write_places, write_summary
 from gan.measures.scores import bin_from
 from gan.run.directory import RunDir

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, identity, kron, vstack
 from torch import Tensor
 
+from data.findings import CHANGED
 from gan.measures.lesions import LEVELS, SIZES, Lesions, find_lesions, sensitivities
 from gan.measures.scores import Values, auroc, average_precision, bin_of, count_scores, overlaps
 from gan.measures.similarity import local_similarity
 
-CHANGED = 0.05
-"""A pixel counts as changed where the magnitude of the target exceeds this."""
 DIRECTIONS = ("appearing", "resolving")
 RELIABILITY_BINS = 20
 """Equally wide bins of the predicted value, for calibration."""

@@ -83,6 +83,24 @@ def test_what_is_not_compressed_is_mapped_and_nothing_is_copied_to_a_loader(tmp_
     assert len(next(iter(DataLoader(train, 4, collate_fn=collate_pairs)))) == 4
 
 
+def test_the_baseline_is_laid_on_the_followup_where_that_is_asked_for(tmp_path):
+    from scipy.ndimage import gaussian_filter
+
+    film = gaussian_filter(np.random.default_rng(0).random((80, 80)), 3)
+    film = np.uint8(255 * (film - film.min()) / np.ptp(film))
+    shifted = {"baseline": film[None, 8:72, 8:72], "followup": film[None, 8:72, 5:69]}
+    arrays = {name: np.repeat(images, N, 0) for name, images in shifted.items()}
+    config = replace(
+        saved(tmp_path, {**arrays, "target": np.zeros((N, 64, 64)), "patient": PATIENTS}), image_size=64
+    )
+    apart = []
+    for align in (False, True):
+        sample = open_pairs(replace(config, align=align))["train"][0]
+        seen = sample.valid.bool()
+        apart.append((sample.baseline - sample.followup)[seen].abs().mean())
+    assert apart[1] < 0.2 * apart[0]
+
+
 def test_images_of_pairs_are_both_of_each(tmp_path):
     images = open_images(saved(tmp_path, pairs()))
     assert sum(map(len, images.values())) == 2 * N
