@@ -143,19 +143,21 @@ class Aligner:
             return sample
         text = sample.alignment or self._known.get(sample.id)
         if text is None:
-            text = self._known[sample.id] = to_text(_register_sample(sample))
+            (text,) = to_texts(_register_sample(sample))
+            self._known[sample.id] = text
         alignment = from_text(text)
         return _moved(sample, alignment.transform) if alignment.trusted else sample
 
 
-def to_text(alignment: Alignment) -> str:
-    """An alignment of one pair: scaled cosine and sine, shifts in x and y, confidence."""
-    (cosine, _, x), (sine, _, y), _ = alignment.transform[0].tolist()
-    return " ".join(f"{number:.6f}" for number in (cosine, sine, x, y, alignment.confidence.item()))
+def to_texts(alignments: Alignment) -> list[str]:
+    """One text a pair: scaled cosine and sine, shifts in x and y, confidence."""
+    rows = torch.cat([alignments.transform[:, :2].flatten(1), alignments.confidence[:, None]], dim=1)
+    order = [0, 3, 2, 5, 6]  # of a similarity the others follow
+    return [" ".join(f"{number:.6f}" for number in row) for row in rows[:, order].tolist()]
 
 
 def from_text(text: str) -> Alignment:
-    """Undo `to_text`."""
+    """Undo `to_texts`, for one pair."""
     cosine, sine, x, y, confidence = torch.tensor([float(number) for number in text.split()])
     return Alignment(_similarity(*(number[None] for number in (cosine, sine, x, y))), confidence[None])
 

@@ -23,7 +23,7 @@ class PairSample:
     baseline's geometry (what swapping the two images needs). `valid` marks the pixels that count, `geometry`
     leads back to the followup's file, `geometry_baseline` to the baseline's. `masks` mark where baseline and
     followup lie, each in its own square. `alignment` says how the one is laid on the other, where that is
-    known (`data.alignment.to_text`). `columns` is what else the data says of the sample, by which numbers can
+    known (`data.alignment.to_texts`). `columns` is what else the data says of it, by which numbers can
     be broken down. `skipped` says of each unreadable sample that this one stands in for what is wrong with
     it. `key` is what random changes to it follow from; where it is empty, the id.
     """

@@ -104,7 +104,10 @@ class EmbeddedConfig(ScenarioOptions):
     test_patients: int = 16
     """Virtual patients for the final numbers; never seen in training."""
     pairs_per_patient: int = 6
-    """Baseline and followup pairs drawn for each virtual patient."""
+    """Baseline and followup pairs drawn for each virtual patient, with findings in the volume."""
+    drawn_pairs_per_patient: int = 6
+    """Further pairs for each patient to train on, with findings drawn into the film as `data.draw` does in
+    radiographs of real patients: other shapes of the same findings."""
     findings: tuple[Finding, ...] = FINDINGS
     """Findings that can appear or resolve."""
     pose_degrees: float = 2.0
@@ -118,6 +121,7 @@ class EmbeddedConfig(ScenarioOptions):
 
     def __post_init__(self) -> None:
         at_least(self, 1, "train_patients", "val_patients", "test_patients", "pairs_per_patient")
+        at_least(self, 0, "drawn_pairs_per_patient")
         super().__post_init__()
         among(self, FINDINGS, "findings")
         at_least(self, 0, "pose_degrees", "pose_mm", "seed")
@@ -228,7 +232,7 @@ class DataConfig(SplitConfig):
     """Side of the square images the networks see, in pixels."""
     intensity: IntensityOption = "dicom"
     framing: FramingOption = "pad"
-    align: AlignOption = False
+    align: AlignOption = True
     on_error: OnError = "raise"
     """What a file that cannot be read does to a run: raise (stop it), or skip (leave its sample out, counted
     and named in the run)."""

@@ -43,7 +43,7 @@ class LossConfig:
 
     adversarial: Adversarial = "hinge"
     """Adversarial objective of generator and discriminator."""
-    foreground_weight: float = 10.0
+    foreground_weight: float = 1.5
     """Extra L1 weight of pixels where something changed; 0 is plain L1. Most pixels of a change map are
     empty, and without extra weight the empty map is a comfortable solution."""
     foreground_threshold: float = 0.05

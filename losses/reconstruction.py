@@ -29,7 +29,7 @@ def l1_loss(
     prediction: Tensor,
     target: Tensor,
     valid: Tensor | None = None,
-    foreground_weight: float = 10.0,
+    foreground_weight: float = 1.5,
     foreground_threshold: float = 0.05,
 ) -> Tensor:
     """L1 distance in which changed pixels weigh more.

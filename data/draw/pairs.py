@@ -17,12 +17,8 @@ from data.findings import Finding
 from data.simulation.drawing.chest import Chest, measure
 from data.simulation.drawing.lungs import find_lungs
 from data.simulation.films import Plane, add_attenuation, change_map, resized
-from data.simulation.findings.film import DRAW
+from data.simulation.findings.film import draw_visible
 from data.simulation.scenarios import Scenario, columns_of, draw_in_turns, play
-
-SMALLEST_CHANGE = 0.05
-"""A finding that nowhere adds or takes this line integral cannot be seen; another one is drawn."""
-_ATTEMPTS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +102,7 @@ def draw_pair(source: Source, scenario: Scenario, pair: int, config: DrawConfig)
     change = pair // config.views_per_change
     findings = np.random.default_rng(fold_seed("findings", config.seed, source.id, change))
     rng = np.random.default_rng(fold_seed("pair", config.seed, source.id, pair))
-    played = play(
-        scenario, source.chest, lambda chest, name: _draw_visible(name, chest, source.path, findings)
-    )
+    played = play(scenario, source.chest, lambda chest, name: _draw(name, chest, source.path, findings))
     stable, new, old, arriving, leaving = (
         sum(planes, np.zeros_like(source.image))
         for planes in (played.stable, played.appearing, played.resolving, played.arriving, played.leaving)
@@ -143,11 +137,8 @@ def _film(source: Source, added: Plane, pose: Coordinates, grain: int, config: D
     return source.chest.grain.renew(film, drawn_into, np.random.default_rng(grain))
 
 
-def _draw_visible(name: Finding, chest: Chest, path: Path, rng: np.random.Generator) -> Plane:
-    for _ in range(_ATTEMPTS):
-        added = chest.grain.soften(DRAW[name](chest, rng))
-        if np.abs(added).max() >= SMALLEST_CHANGE:
-            return added
-    raise DataError(
-        f"{path} leaves no room for {name} (lung fields small or opaque); leave the image or the finding out"
-    )
+def _draw(name: Finding, chest: Chest, path: Path, rng: np.random.Generator) -> Plane:
+    try:
+        return draw_visible(name, chest, rng)
+    except DataError as error:
+        raise DataError(f"{path} leaves {error}") from None

@@ -41,7 +41,7 @@ class PrepareConfig(SplitConfig):
     change: ChangeOption = "magnitude"
     intensity: IntensityOption = "dicom"
     framing: FramingOption = "pad"
-    align: AlignOption = False
+    align: AlignOption = True
     on_error: OnError = "raise"
     """What a file that cannot be read does: raise (stop), or skip (leave its sample out, counted and named in
     OUT/skipped.csv)."""
@@ -71,7 +71,7 @@ def main() -> None:
         change=config.change,
         intensity=config.intensity,
         framing=config.framing,
-        align=config.align,
+        align=config.align and pairs,
         on_error=config.on_error,
     )
     done = prepare_records(records, config.out, recipe, workers=config.workers, overwrite=config.overwrite)

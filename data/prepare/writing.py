@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
-from data.alignment import SIZES, register, to_text
+from data.alignment import SIZES, register, to_texts
 from data.base.atomic import write_rows, write_text
 from data.base.errors import DataError
 from data.base.outputs import OutputFolder
@@ -153,7 +153,7 @@ def _kind_of(records: RecordTable[Any]) -> Kind:
 
 def _require_alignable(records: RecordTable[Any], kind: Kind) -> None:
     if kind != "pairs":
-        raise DataError("single images have nothing to be aligned with; drop --align, or name pairs")
+        raise DataError("single images have nothing to be aligned with; name pairs")
     if ALIGNMENT in records.further:
         raise DataError(f"the manifest has a column {ALIGNMENT}, which --align writes; rename it")
 
@@ -253,7 +253,8 @@ def _alignment(pictures: Mapping[str, Radiograph], framing: Framing) -> str:
         for picture in (pictures["baseline"], pictures["followup"])
     ]
     (baseline, old), (followup, new) = squares
-    return to_text(register(baseline[None], followup[None], masks=(old[None], new[None])))
+    (text,) = to_texts(register(baseline[None], followup[None], masks=(old[None], new[None])))
+    return text
 
 
 def _picture(picture: Radiograph, path: Path, recipe: Recipe, role: str) -> dict[str, Any]:

@@ -29,8 +29,7 @@ class Prepared:
         self.place = str(config.prepared).rstrip("/")
         self.info = read_info(self.place)
         _require_fit(self.info, config)
-        info, align = self.info, config.align or self.info.align
-        self.config = replace(config, intensity=info.intensity, framing=info.framing, align=align)
+        self.config = replace(config, intensity=self.info.intensity, framing=self.info.framing)
 
     @staticmethod
     def is_meant(config: DataConfig) -> bool:

@@ -32,7 +32,7 @@ INFO = "prepared.json"
 Kind = Literal["pairs", "images"]
 Bits = Literal[8, 16]
 ALIGNMENT = "alignment"
-"""Column of how the baseline is laid on the followup (`data.alignment.to_text`); its pixels are stored as
+"""Column of how the baseline is laid on the followup (`data.alignment.to_texts`); its pixels are stored as
 they were."""
 PICTURES: dict[Kind, tuple[str, ...]] = {"pairs": PAIR_FILES, "images": ("image",)}
 

@@ -22,11 +22,13 @@ class Draw:
     group: str
     """Name of the change among those of the patient; pairs of one group show the same findings."""
     poses: tuple[Pose, Pose]
-    """Of baseline and followup."""
+    """Of baseline and followup; alike where `drawn`."""
     findings: np.random.Generator
     """Source of the findings, alike in every pair of the group."""
     films: np.random.Generator
     """Source of the exposures."""
+    drawn: bool = False
+    """Whether findings are drawn into the film, as into a real patient's, and not put into the volume."""
 
     @property
     def pose_difference(self) -> float:
@@ -50,7 +52,8 @@ class Pairs:
     present: list[tuple[tuple[Finding, ...], tuple[Finding, ...]]]
     """Findings that the baseline and that the followup of each pair shows."""
     columns: list[dict[str, str]]
-    """What else is known of each pair: `columns_of` its scenario, `pose_difference` (degrees) and `group`."""
+    """What else is known of each pair: `columns_of` its scenario, `pose_difference` (degrees), `made`
+    (projected, or drawn into the film) and `group`."""
 
 
 def render_pairs(patient: Anatomy, image_size: int, draws: Iterable[Draw], device: str = "cpu") -> Pairs:
@@ -68,7 +71,8 @@ def render_pairs(patient: Anatomy, image_size: int, draws: Iterable[Draw], devic
     for draw in draws:
         scenarios.append(draw.scenario)
         rendered.append(_render_pair(patient, base, draw, device))
-        known = {"pose_difference": f"{draw.pose_difference:.1f}", "group": draw.group}
+        made = "drawn" if draw.drawn else "projected"
+        known = {"pose_difference": f"{draw.pose_difference:.1f}", "made": made, "group": draw.group}
         columns.append(columns_of(draw.scenario, rendered[-1][2]) | known)
     baseline, followup, target, target_baseline = (np.stack(each) for each in zip(*rendered, strict=True))
     return Pairs(
@@ -86,6 +90,13 @@ def _render_pair(
     patient: Anatomy, base: PlacedVolume, draw: Draw, device: str
 ) -> tuple[Plane, Plane, Plane, Plane]:
     """Baseline, followup, target and target in the baseline's geometry, each `[H, W]`."""
+    if draw.drawn:
+        from data.simulation.drawn import draw_films  # and scipy, which reading a cache can do without
+
+        baseline, followup, change = draw_films(
+            patient, base, draw.poses[1], draw.scenario, (draw.findings, draw.films)
+        )
+        return baseline, followup, change, change
     played = play(draw.scenario, patient, lambda thorax, name: INSERT[name](thorax, draw.findings))
     stable, new, old, arriving, leaving = (
         _project_changes(some, patient, base.camera, draw.poses, device)
@@ -93,8 +104,8 @@ def _render_pair(
     )
     lines = base.shoot(draw.poses) + stable
     baseline, followup = lines[0] + old[0] + leaving[0], lines[1] + new[1] + arriving[1]
-    change = change_map(new - old)
-    return expose(baseline, draw.films), expose(followup, draw.films), change[1], change[0]
+    target = change_map(new - old)
+    return expose(baseline, draw.films), expose(followup, draw.films), target[1], target[0]
 
 
 def _project_changes(

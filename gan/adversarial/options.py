@@ -73,7 +73,7 @@ class AdversarialConfig(StageConfig):
 
 
 _OTHER_FILMS = AugmentConfig(
-    ramp_epochs=8,
+    ramp_epochs=4,
     rotation=5.0,
     translation=0.04,
     scale=0.08,
@@ -100,7 +100,7 @@ PRESETS: Mapping[Preset, AdversarialConfig] = {
     "tiny": AdversarialConfig(
         preset="tiny",
         network=NETWORKS["tiny"],
-        epochs=20,
+        epochs=10,
         disc=DiscriminatorConfig(base_channels=16, num_layers=2),
         data=DataConfig(image_size=64, batch_size=8, augment=_OTHER_FILMS),
         optim=AdversarialOptimConfig(lr_discriminator=5e-4),

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from data import DataConfig, DataError, PairSample, load_images, load_pairs, settled
 from data import alignment as module
-from data.alignment import Aligner, Alignment, from_text, register, to_text, warp, warp_mask
+from data.alignment import Aligner, Alignment, from_text, register, to_texts, warp, warp_mask
 from data.prepare.writing import Recipe, prepare_records
 from tests.data.opened import pairs_of
 
@@ -124,11 +124,14 @@ def test_images_that_are_not_square_or_not_alike_are_refused():
             register(torch.rand(shape), torch.rand(1, 1, 32, 64))
 
 
-def test_text_holds_an_alignment():
-    alignment = Alignment(torch.linalg.inv(MOTIONS[1]), torch.tensor([0.75]))
-    again = from_text(to_text(alignment))
-    torch.testing.assert_close(again.transform, alignment.transform, atol=1e-5, rtol=0)
-    assert again.confidence.item() == 0.75
+def test_texts_hold_alignments():
+    motions = torch.linalg.inv(torch.cat(MOTIONS[1:3]))
+    for text, motion, confidence in zip(
+        to_texts(Alignment(motions, torch.tensor([0.75, 0.5]))), motions, (0.75, 0.5), strict=True
+    ):
+        again = from_text(text)
+        torch.testing.assert_close(again.transform[0], motion, atol=1e-5, rtol=0)
+        assert again.confidence.item() == confidence
 
 
 def pair(moved=MOTIONS[1], **known) -> PairSample:
@@ -175,12 +178,12 @@ def test_each_pair_is_registered_once(monkeypatch):
     first = aligner(pair())
     monkeypatch.setattr(module, "register", None)
     assert torch.equal(aligner(pair()).baseline, first.baseline)
-    sample = pair(alignment=to_text(Alignment(motion(x=0.5), torch.tensor([0.9]))))
+    sample = pair(alignment=to_texts(Alignment(motion(x=0.5), torch.tensor([0.9])))[0])
     torch.testing.assert_close(Aligner()(sample).baseline[..., :31], sample.baseline[..., 32:-1])
 
 
 def test_without_trust_or_when_switched_off_a_pair_stays_as_it_is():
-    sample = pair(alignment=to_text(Alignment(MOTIONS[1], torch.tensor([0.2]))))
+    sample = pair(alignment=to_texts(Alignment(MOTIONS[1], torch.tensor([0.2])))[0])
     assert Aligner()(sample) is sample
     assert Aligner(enabled=False)(pair(alignment="whatever")).valid is None
 
@@ -214,8 +217,8 @@ def test_files_and_prepared_data_are_aligned_alike(manifest, tmp_path):
     files, plain, aligned, streamed = (
         DataConfig(image_size=SIZE, batch_size=1, **options)
         for options in (
-            {"path": manifest, "align": True},
-            {"prepared": str(tmp_path / "plain"), "align": True},
+            {"path": manifest},
+            {"prepared": str(tmp_path / "plain")},
             {"prepared": str(tmp_path / "aligned")},
             {"prepared": f"file://{tmp_path / 'aligned'}", "cache_dir": tmp_path},
         )
@@ -241,7 +244,7 @@ def test_files_and_prepared_data_are_aligned_alike(manifest, tmp_path):
 def test_what_cannot_be_aligned_is_refused(manifest, tmp_path):
     recipe = replace(RECIPE, align=True)
     images = load_images(manifest, DataConfig())
-    with pytest.raises(DataError, match="drop --align"):
+    with pytest.raises(DataError, match="nothing to be aligned with"):
         prepare_records(images, tmp_path / "out", recipe, workers=1, progress=False)
     head, *rows = manifest.read_text().split()
     named = manifest.with_name("named.csv")

@@ -40,7 +40,12 @@ from data.simulation.embedded.dataset import Embedded
 RECIPE = Recipe(size=None, bits=16, change="magnitude", intensity="dicom", framing="pad", on_error="raise")
 PATIENTS = {"train": 4, "val": 1, "test": 1}
 SYNTHESIS = EmbeddedConfig(
-    volume="phantom", train_patients=1, val_patients=1, test_patients=1, pairs_per_patient=1
+    volume="phantom",
+    train_patients=1,
+    val_patients=1,
+    test_patients=1,
+    pairs_per_patient=1,
+    drawn_pairs_per_patient=0,
 )
 
 

@@ -25,7 +25,7 @@ def test_changed_pixels_weigh_one_plus_the_foreground_weight():
     target = torch.tensor([0.0, 0.05, 0.06, -1.0]).view(1, 1, 2, 2)
     prediction = target + torch.tensor([0.1, 0.2, -0.3, 0.4]).view(1, 1, 2, 2)
     # The threshold itself is background; a negative change is a change.
-    expected = (0.1 + 0.2 + 11 * 0.3 + 11 * 0.4) / 4
+    expected = (0.1 + 0.2 + 2.5 * 0.3 + 2.5 * 0.4) / 4
     assert l1_loss(prediction, target).item() == pytest.approx(expected)
     assert l1_loss(prediction, target, foreground_weight=1, foreground_threshold=0.5).item() == pytest.approx(
         (0.1 + 0.2 + 0.3 + 2 * 0.4) / 4
@@ -36,7 +36,7 @@ def test_gradient_points_from_the_target_to_the_prediction():
     target = torch.tensor([0.0, 1.0]).view(1, 1, 1, 2)
     prediction = torch.tensor([0.5, 0.5]).view(1, 1, 1, 2).requires_grad_()
     l1_loss(prediction, target).backward()
-    assert prediction.grad.flatten().tolist() == [0.5, -5.5]
+    assert prediction.grad.flatten().tolist() == [0.5, -1.25]
 
 
 def test_pixels_that_do_not_count_change_neither_value_nor_gradient():

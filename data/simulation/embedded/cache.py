@@ -11,8 +11,10 @@ from typing import Literal
 from zipfile import BadZipFile
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from data.alignment import register, to_texts
 from data.base.atomic import whole
 from data.base.errors import DataError
 from data.config import EmbeddedConfig
@@ -20,7 +22,7 @@ from data.findings import Finding
 from data.simulation.pairs import Pairs
 from data.simulation.volumes.ct import ct_digest, find_ct
 
-VERSION = 3
+VERSION = 4
 """Raise it whenever the same settings give another file."""
 # How many patients there are decides which files exist, not what is in them.
 _COUNTS = ("train_patients", "val_patients", "test_patients")
@@ -30,6 +32,7 @@ _TARGET_LEVELS = 32767
 Time = Literal["baseline", "followup"]
 _TIMES: tuple[Time, ...] = ("baseline", "followup")
 
+_KNOWN = ("findings", "present", "columns", "alignments")
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, BadZipFile, zlib.error, UnpicklingError)
 
 log = logging.getLogger(__name__)
@@ -90,10 +93,12 @@ class StoredPairs:
     """Findings that the baseline and that the followup of each pair shows."""
     columns: list[dict[str, str]]
     """What else is known of each pair."""
+    alignments: list[str]
+    """How the baseline of each pair is laid on its followup (`data.alignment.to_texts`)."""
 
     @classmethod
     def encode(cls, pairs: Pairs) -> "StoredPairs":
-        """Round to 16 bits."""
+        """Round to 16 bits, and register the pairs, as long as several processes are at work."""
         films = np.stack([pairs.baseline, pairs.followup])
         targets = np.stack([pairs.target_baseline, pairs.target])
         return cls(
@@ -102,6 +107,7 @@ class StoredPairs:
             findings=pairs.findings,
             present=pairs.present,
             columns=pairs.columns,
+            alignments=to_texts(register(*torch.from_numpy(films).unsqueeze(2))),
         )
 
     def film(self, pair: int, time: Time) -> NDArray[np.float32]:
@@ -116,7 +122,7 @@ class StoredPairs:
 def write_patient(path: Path, pairs: StoredPairs) -> None:
     """Store the pairs of a patient; the file appears complete or not at all."""
     with whole(path) as part, part.open("wb") as file:
-        known = {name: getattr(pairs, name) for name in ("findings", "present", "columns")}
+        known = {name: getattr(pairs, name) for name in _KNOWN}
         np.savez(file, films=pairs.films, targets=pairs.targets, known=np.array(json.dumps(known)))
 
 
@@ -146,4 +152,5 @@ def read_patient(path: Path, pairs: int, image_size: int) -> StoredPairs | None:
         findings=[tuple(names) for names in known["findings"]],
         present=[(tuple(old), tuple(new)) for old, new in known["present"]],
         columns=known["columns"],
+        alignments=known["alignments"],
     )

@@ -118,6 +118,7 @@ class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
             target_baseline=self._target(pairs.target(pair, "baseline")),
             findings=findings,
             columns=pairs.columns[pair] | {"group": f"{patient}/{pairs.columns[pair]['group']}"},
+            alignment=pairs.alignments[pair],
         )
         return self._aligned(sample)
 
@@ -126,13 +127,17 @@ class SyntheticPairs(_SyntheticSplit, Dataset[PairSample]):
 
 
 class SyntheticImages(_SyntheticSplit, Dataset[ImageSample]):
-    """All baselines and followups as single images; a label is 1 where one shows that finding, else 0."""
+    """Baselines and followups as single images; a label is 1 where one shows that finding, else 0.
+
+    Not those of pairs that were drawn, which show one and the same film of a patient again and again.
+    """
 
     def __init__(
         self, split: str, stored: Sequence[StoredPairs], settings: str, labels: Sequence[str] = FINDINGS
     ) -> None:
         super().__init__(split, stored, settings)
         self.labels = tuple(labels)
+        self._pairs = [known for known in self._pairs if known[1].columns[known[2]]["made"] == "projected"]
 
     def __len__(self) -> int:
         return 2 * len(self._pairs)

@@ -18,9 +18,14 @@ def patient_rng(seed: int, split: str, index: int, *path: int) -> np.random.Gene
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def draw_scenarios(config: EmbeddedConfig, rng: np.random.Generator) -> list[Scenario]:
-    """One scenario for every pair of a patient."""
-    return draw_in_turns(config.findings, config.pairs_per_patient, config, rng)
+def pairs_of(config: EmbeddedConfig, split: str) -> int:
+    """Pairs of each patient of a split; what is drawn into films is for training only."""
+    return config.pairs_per_patient + (config.drawn_pairs_per_patient if split == "train" else 0)
+
+
+def draw_scenarios(config: EmbeddedConfig, pairs: int, rng: np.random.Generator) -> list[Scenario]:
+    """One scenario for each of so many pairs of a patient."""
+    return draw_in_turns(config.findings, pairs, config, rng)
 
 
 def draw_poses(config: EmbeddedConfig, rng: np.random.Generator) -> tuple[Pose, Pose]:
@@ -40,18 +45,22 @@ def render_patient(thorax: Anatomy, config: EmbeddedConfig, image_size: int, spl
     """All pairs of one virtual patient; a function of the seed, the split and the index only."""
     rng = patient_rng(config.seed, split, index)
     patient = deform(thorax, rng)
-    scenarios = draw_scenarios(config, rng)
+    scenarios = draw_scenarios(config, config.pairs_per_patient, rng)
+    drawn = draw_scenarios(config, pairs_of(config, split) - config.pairs_per_patient, rng)
 
     def draws() -> Iterator[Draw]:
-        for pair, scenario in enumerate(scenarios):
-            change = pair // config.views_per_change
+        for pair, scenario in enumerate([*scenarios, *drawn]):
+            is_drawn = pair >= len(scenarios)
+            change = (pair - len(scenarios) * is_drawn) // config.views_per_change
             films = patient_rng(config.seed, split, index, 0, pair)
+            poses = draw_poses(config, films)
             yield Draw(
                 scenario=scenario,
-                group=str(change),
-                poses=draw_poses(config, films),
-                findings=patient_rng(config.seed, split, index, 1, change),
+                group=f"drawn {change}" if is_drawn else str(change),
+                poses=(poses[1], poses[1]) if is_drawn else poses,
+                findings=patient_rng(config.seed, split, index, 2 if is_drawn else 1, change),
                 films=films,
+                drawn=is_drawn,
             )
 
     return render_pairs(patient, image_size, draws())

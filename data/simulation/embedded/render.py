@@ -16,7 +16,7 @@ from data.simulation.embedded.cache import (
     resolve_volume,
     write_patient,
 )
-from data.simulation.embedded.patients import render_patient
+from data.simulation.embedded.patients import pairs_of, render_patient
 from data.simulation.volumes.anatomy import Anatomy
 from data.simulation.volumes.ct import load_ct
 from data.simulation.volumes.phantom import make_phantom
@@ -59,7 +59,7 @@ def render_splits(
     found = {
         patient: pairs
         for patient, file in files.items()
-        if (pairs := read_patient(file, config.pairs_per_patient, image_size)) is not None
+        if (pairs := read_patient(file, pairs_of(config, patient[0]), image_size)) is not None
     }
     missing = [patient for patient in files if patient not in found]
     render = partial(_render_patient, config, image_size, folder, ct)

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from data.draw.pairs import SMALLEST_CHANGE
 from data.findings import FINDINGS, MU_LUNG_TO_FLUID, MU_METAL
 from data.simulation import films as physics
 from data.simulation.drawing.chest import CHEST_WIDTH_MM, measure
 from data.simulation.drawing.frame import SIDES, Frame
 from data.simulation.drawing.lungs import find_lungs
-from data.simulation.findings.film import DRAW
+from data.simulation.findings.film import DRAW, SMALLEST_CHANGE
 from data.simulation.findings.film.devices import DEVICES
 from data.simulation.findings.film.pleura import _distance_from_wall, fluid_layer
 

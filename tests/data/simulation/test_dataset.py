@@ -22,7 +22,13 @@ from data.simulation.volumes.deform import deform
 from tests.data.opened import pairs_of
 
 CONFIG = EmbeddedConfig(
-    volume="phantom", train_patients=2, val_patients=1, test_patients=1, pairs_per_patient=2, unchanged=0.0
+    volume="phantom",
+    train_patients=2,
+    val_patients=1,
+    test_patients=1,
+    pairs_per_patient=2,
+    unchanged=0.0,
+    drawn_pairs_per_patient=0,
 )
 SIZE = 32
 
@@ -178,7 +184,7 @@ def test_labels_of_an_image_are_the_findings_it_shows(tmp_path, phantom):
     for patient in range(config.train_patients):
         rng = patient_rng(config.seed, "train", patient)
         deform(phantom, rng)
-        for scenario in draw_scenarios(config, rng):
+        for scenario in draw_scenarios(config, config.pairs_per_patient, rng):
             shown += [{*scenario.resolving, *scenario.stable}, {*scenario.appearing, *scenario.stable}]
     assert len(images) == len(shown) == 24
     for index, names in enumerate(shown):
@@ -279,7 +285,9 @@ import sys
 from pathlib import Path
 from data import DataConfig, open_pairs
 from data.config import EmbeddedConfig
-synthesis = EmbeddedConfig(volume="phantom", train_patients=2, pairs_per_patient=2, unchanged=0.0)
+synthesis = EmbeddedConfig(
+    volume="phantom", train_patients=2, pairs_per_patient=2, drawn_pairs_per_patient=0, unchanged=0.0
+)
 config = DataConfig(synthesis=synthesis, image_size={SIZE}, cache_dir=Path({str(tmp_path)!r}))
 assert len(open_pairs(config, ["train"])["train"]) == 4
 heavy = {{"nanodrr", "torchio", "nibabel", "scipy", "pydicom", "SimpleITK", "diffdrr"}}
@@ -304,10 +312,21 @@ def test_films_are_treated_like_files_and_the_cache_is_not(tmp_path):
     assert torch.equal(image, equalised.followup)
 
 
-def test_pairs_are_aligned_where_it_is_asked_for(tmp_path):
+def test_pairs_are_aligned_by_what_the_cache_holds_unless_it_is_switched_off(tmp_path, monkeypatch):
     config = DataConfig(image_size=SIZE, cache_dir=tmp_path, synthesis=CONFIG)
-    plain, aligned = pairs_of(config, "val")[0], pairs_of(replace(config, align=True), "val")[0]
-    expected = Aligner()(plain)
-    assert torch.equal(aligned.baseline, expected.baseline)
-    assert torch.equal(aligned.valid, expected.valid)
+    plain = pairs_of(replace(config, align=False), "val")[0]
+    found_again = Aligner()(replace(plain, alignment=None))
+    monkeypatch.setattr("data.alignment.register", None)
+    aligned = pairs_of(config, "val")[0]
+    torch.testing.assert_close(aligned.baseline, found_again.baseline, atol=1e-3, rtol=0)
     assert not torch.equal(aligned.baseline, plain.baseline)
+
+
+def test_drawn_pairs_are_pairs_to_train_on_and_no_further_images(tmp_path):
+    config = DataConfig(
+        image_size=48, cache_dir=tmp_path, synthesis=replace(CONFIG, drawn_pairs_per_patient=1)
+    )
+    pairs = pairs_of(config, "train")
+    assert [pair.columns["made"] for pair in pairs] == ["projected", "projected", "drawn"] * 2
+    assert len({pair.columns["group"] for pair in pairs}) == len(pairs)
+    assert len(Embedded(config).images(["train"])["train"]) == 8

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,11 +7,12 @@ import pytest
 from data.config import EmbeddedConfig
 from data.findings import CHANGE_SCALE, FINDINGS
 from data.simulation import pairs as pairs_module
+from data.simulation.drawing.chest import measure
 from data.simulation.embedded.patients import draw_poses, draw_scenarios, patient_rng, render_patient
 from data.simulation.pairs import Draw, render_pairs
 from data.simulation.scenarios import Scenario
 
-CONFIG = EmbeddedConfig(pairs_per_patient=3)
+CONFIG = EmbeddedConfig(pairs_per_patient=3, drawn_pairs_per_patient=2)
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def test_small_poses_are_frequent_where_asked():
 
 def test_findings_take_turns_and_never_meet_themselves():
     config = EmbeddedConfig(pairs_per_patient=len(FINDINGS), unchanged=0.0)
-    scenarios = draw_scenarios(config, np.random.default_rng(0))
+    scenarios = draw_scenarios(config, config.pairs_per_patient, np.random.default_rng(0))
     assert {scenario.changing[0] for scenario in scenarios} <= set(FINDINGS)
     assert len(set(itertools.chain.from_iterable(s.changing for s in scenarios))) == len(FINDINGS)
     for scenario in scenarios:
@@ -102,7 +104,7 @@ def test_findings_take_turns_and_never_meet_themselves():
 
 def test_the_configured_share_of_pairs_is_unchanged():
     config = EmbeddedConfig(pairs_per_patient=4000, unchanged=0.25)
-    scenarios = draw_scenarios(config, np.random.default_rng(0))
+    scenarios = draw_scenarios(config, config.pairs_per_patient, np.random.default_rng(0))
     assert np.mean([not scenario.changing for scenario in scenarios]) == pytest.approx(0.25, abs=0.02)
     appear = sum(len(scenario.appearing) for scenario in scenarios)
     assert appear / sum(len(scenario.changing) for scenario in scenarios) == pytest.approx(0.5, abs=0.03)
@@ -110,7 +112,7 @@ def test_the_configured_share_of_pairs_is_unchanged():
 
 def test_only_configured_findings_are_drawn():
     config = EmbeddedConfig(pairs_per_patient=50, findings=("nodule",))
-    scenarios = draw_scenarios(config, np.random.default_rng(0))
+    scenarios = draw_scenarios(config, config.pairs_per_patient, np.random.default_rng(0))
     assert all(scenario.changing in ((), ("nodule",)) and not scenario.stable for scenario in scenarios)
 
 
@@ -142,10 +144,44 @@ def test_a_patient_depends_on_nothing_but_seed_split_and_index(phantom):
 
 
 def test_films_are_in_range_and_sized(phantom):
-    rendered = render_patient(phantom, CONFIG, 40, "train", 0)
-    assert rendered.baseline.shape == rendered.target.shape == (3, 40, 40)
+    rendered = render_patient(phantom, CONFIG, 48, "train", 0)
+    assert rendered.baseline.shape == rendered.target.shape == (5, 48, 48)
     for image in (rendered.baseline, rendered.followup):
         assert image.min() >= 0 and image.max() <= 1
         assert image.std() > 0.1
     assert np.abs(rendered.target).max() <= 1
     assert rendered.target.dtype == rendered.baseline.dtype == np.float32
+
+
+def test_only_patients_to_train_on_have_pairs_that_are_drawn(phantom):
+    made = [pair["made"] for pair in render_patient(phantom, CONFIG, 48, "train", 0).columns]
+    assert made == ["projected"] * 3 + ["drawn"] * 2
+    assert len(render_patient(phantom, CONFIG, 48, "val", 0).columns) == 3
+    without = render_patient(phantom, replace(CONFIG, drawn_pairs_per_patient=0), 48, "train", 0)
+    np.testing.assert_array_equal(
+        without.baseline, render_patient(phantom, CONFIG, 48, "train", 0).baseline[:3]
+    )
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_what_is_drawn_into_a_film_is_its_target(phantom, monkeypatch, name):
+    monkeypatch.setattr("data.simulation.drawn.expose", lambda lines, _: lines)
+    monkeypatch.setattr("data.simulation.drawn.measure", lambda _, *known: measure(film, *known))
+    rng = np.random.default_rng(5)
+    pose = draw_poses(CONFIG, rng)[1]
+    film = render_patient(phantom, CONFIG, 64, "val", 0).followup[0]
+    draw = Draw(
+        scenario=Scenario(appearing=(name,), stable=("device",) if name != "device" else ()),
+        group="0",
+        poses=(pose, pose),
+        findings=rng,
+        films=rng,
+        drawn=True,
+    )
+    pairs = render_pairs(phantom, 64, [draw])
+    change = pairs.followup[0] - pairs.baseline[0]
+    np.testing.assert_allclose(pairs.target[0], np.clip(change / CHANGE_SCALE, -1, 1), atol=1e-5)
+    np.testing.assert_array_equal(pairs.target, pairs.target_baseline)
+    assert np.abs(pairs.target).max() > 0.03
+    assert (np.abs(pairs.target[0]) > 0.01).mean() < 0.2
+    assert pairs.columns[0]["pose_difference"] == "0.0"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from data.base.errors import DataError
 from data.findings import Finding
 from data.simulation.drawing.chest import Chest
 from data.simulation.films import Plane
@@ -23,3 +24,20 @@ DRAW: Mapping[Finding, Callable[[Chest, np.random.Generator], Plane]] = {
     "atelectasis": atelectasis,
     "device": device,
 }
+
+SMALLEST_CHANGE = 0.05
+"""A finding that nowhere adds or takes this line integral cannot be seen; another one is drawn."""
+_ATTEMPTS = 8
+
+
+def draw_visible(name: Finding, chest: Chest, rng: np.random.Generator) -> Plane:
+    """An instance of a finding that can be seen, as sharp as the film: added line integrals `[H, W]`.
+
+    Raises:
+        DataError: there is no room for one.
+    """
+    for _ in range(_ATTEMPTS):
+        added = chest.grain.soften(DRAW[name](chest, rng))
+        if np.abs(added).max() >= SMALLEST_CHANGE:
+            return added
+    raise DataError(f"no room for {name} (lung fields small or opaque); leave the image or the finding out")
