@@ -9,9 +9,12 @@ from .adversarial import non_saturating_generator_loss as non_saturating_generat
 from .config import LossConfig as LossConfig
 from .config import LossWeights as LossWeights
 from .contrastive import contrastive_loss as contrastive_loss
+from .feature_matching import feature_matching_loss as feature_matching_loss
 from .perceptual import PerceptualLoss as PerceptualLoss
 from .reconstruction import PIXEL_LOSSES as PIXEL_LOSSES
 from .reconstruction import PixelLoss as PixelLoss
 from .reconstruction import l1_loss as l1_loss
 from .reconstruction import masked_l1_loss as masked_l1_loss
+from .similarity import SIMILARITIES as SIMILARITIES
+from .similarity import SimilarityLoss as SimilarityLoss
 from .vgg import VGGFeatures as VGGFeatures

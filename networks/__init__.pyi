@@ -33,3 +33,4 @@ from .transformer import BottleneckBlock as BottleneckBlock
 from .transformer import FeatureEmbeddings as FeatureEmbeddings
 from .transformer import TransformerBranch as TransformerBranch
 from .unet import EarlyFusionUNet as EarlyFusionUNet
+from .vit import ViTFeatures as ViTFeatures

@@ -13,6 +13,7 @@ from networks.constants import (
 )
 
 Comparison = Literal["difference", "concatenation"]
+Upsampling = Literal["deconvolution", "resize"]
 STAGE_BLOCKS = (4, 7, 7, 10, 10, 13, 4)
 """Blocks in each of EfficientNet-B7's seven stages; block numbers count through them."""
 
@@ -69,6 +70,9 @@ class NetworkConfig:
     """Residual blocks after the difference fusion of LongitudinalMIMModelBig."""
     decoder_channels: tuple[int, int, int, int] = (320, 160, 80, 40)
     """Output channels of the four decoder blocks, at 1/8, 1/4, 1/2 and 1/1 of the image size."""
+    upsampling: Upsampling = "deconvolution"
+    """How decoder blocks double the size: by deconvolution, as the reference has it, or by repeating pixels
+    before a convolution, which cannot leave a checkerboard."""
     norm: Literal["group", "batch"] = "group"
     """Normalisation inside the EfficientNet blocks; "batch" only to hold ImageNet weights."""
     norm_groups: int = GROUP_NORM_GROUPS

@@ -70,6 +70,18 @@ class AdversarialConfig(StageConfig):
         super().__post_init__()
         below(self, 1, "ema_decay")
         at_least(self, 0, "ema_decay", "adversarial_start", "freeze_encoder_epochs")
+        weights = self.weights
+        if weights.sign > 0 and self.data.change != "signed":
+            raise ValueError("weights.sign is for signed maps; set it to 0, or add --data.change signed")
+        if weights.feature_matching > 0 and weights.adversarial == 0:
+            raise ValueError(
+                "weights.feature-matching needs a discriminator that learns; give weights.adversarial a value"
+            )
+        if (weights.lpips > 0 or weights.dists > 0) and self.loss.vgg16_weights is None:
+            raise ValueError(
+                "weights.lpips and weights.dists need loss.vgg16-weights; "
+                "give a file with the state dict of torchvision's vgg16, or the word torchvision"
+            )
 
 
 _OTHER_FILMS = AugmentConfig(

@@ -139,6 +139,9 @@ def generator_phase(
         trained = [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
         set_trainable(trained, False)
         logits = discriminator(batch.baseline, batch.followup, fake)
+        terms |= {
+            name: term(discriminator, batch, fake) for name, term in state.objective.judged_terms.items()
+        }
         set_trainable(trained, True)
         terms["adversarial"] = state.objective.adversarial.generator(logits)
     total = state.objective.total(terms)

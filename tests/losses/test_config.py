@@ -25,7 +25,7 @@ def test_zero_weights_are_legal():
             {"adversarial": "wasserstein"},
             "'wasserstein'; it must be one of hinge, least_squares, non_saturating",
         ),
-        ({"perceptual": "resnet"}, "'resnet'; it must be one of encoder, vgg16, vgg19"),
+        ({"perceptual": "resnet"}, "'resnet'; it must be one of encoder, vgg16, vgg19, vit"),
         ({"foreground_weight": -1}, "foreground_weight is -1"),
         ({"foreground_threshold": -0.1}, "foreground_threshold is -0.1"),
         ({"perceptual": "vgg16"}, "perceptual_weights is not set"),

@@ -132,6 +132,24 @@ def test_without_the_adversarial_term_d_rests():
     assert set(terms) == {"l1", "generator"}
 
 
+def test_a_term_that_needs_the_discriminator_joins_g_s_loss_while_d_s_weights_rest():
+    def term(discriminator, batch, fake):
+        assert not any(parameter.requires_grad for parameter in discriminator.parameters())
+        return discriminator(batch.baseline, batch.followup, fake).square().mean()
+
+    alone, state = adversarial_state(), adversarial_state()
+    weights = {"l1": 2.0, "adversarial": 0.5, "judged": 3.0}
+    state.objective = replace(state.objective, judged_terms={"judged": term}, weights=weights)
+    without = adversarial_step(alone, [pair_batch()], adversarial=True)
+    terms = adversarial_step(state, [pair_batch()], adversarial=True)
+    torch.testing.assert_close(terms["generator"], without["generator"] + 3 * terms["judged"])
+    for ours, expected in zip(
+        state.discriminator.parameters(), alone.discriminator.parameters(), strict=True
+    ):
+        assert torch.equal(ours, expected)
+    assert all(moved(parameters_of(alone.generator), state.generator))
+
+
 def test_the_g_phase_leaves_no_gradient_in_d_and_gives_it_back_trainable():
     state = adversarial_state()
     adversarial_step(state, [pair_batch()], adversarial=True)
