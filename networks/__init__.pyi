@@ -24,6 +24,7 @@ from .encoder import perceptual_features as perceptual_features
 from .hub import PretrainedModel as PretrainedModel
 from .longitudinal import LongitudinalMIMModel as LongitudinalMIMModel
 from .longitudinal import LongitudinalMIMModelBig as LongitudinalMIMModelBig
+from .pix2pix import Pix2PixUNet as Pix2PixUNet
 from .pixel_discriminator import PixelDiscriminator as PixelDiscriminator
 from .pretrained import load_imagenet_weights as load_imagenet_weights
 from .reconstruction import MaskedReconstructionModel as MaskedReconstructionModel
