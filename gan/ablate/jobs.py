@@ -129,54 +129,77 @@ def start(module: str, arguments: Sequence[str], log: Path, at_once: int) -> sub
         )
 
 
+@dataclass
+class Schedule:
+    """What waits, what is under way, and why what failed has."""
+
+    waiting: list[Job]
+    at_once: int
+    start: Start
+    under_way: dict[Job, Process] = field(default_factory=dict)
+    failed: dict[Job, str] = field(default_factory=dict)
+    begun: dict[Job, tuple[str, list[str]]] = field(default_factory=dict)
+    """The newest command of each."""
+
+    def fill(self) -> None:
+        """Begin as many as there is room for, none before that whose encoder it starts from."""
+        for job in [job for job in self.waiting if not {job.after} & {*self.waiting, *self.under_way}]:
+            if len(self.under_way) < self.at_once:
+                self.waiting.remove(job)
+                if job.after in self.failed:
+                    self.failed[job] = f"{job.after} failed"
+                else:
+                    self.go_on(job)
+
+    def go_on(self, job: Job) -> None:
+        """Start its next command, if there is one that it has not just been through."""
+        command = job.next_command()
+        if command is None:
+            print(f"{job}: done", flush=True)
+        elif self.begun.get(job) == command:
+            self.failed[job] = f"{command[0]} ended without what it should have written"
+        else:
+            self.begun[job] = command
+            print(f"{job}: {command[0]}", flush=True)
+            self.under_way[job] = self.start(*command, job.log, self.at_once)
+
+    def look(self) -> None:
+        """Let those go on whose command has ended."""
+        for job, process in list(self.under_way.items()):
+            if (code := process.poll()) is not None:
+                del self.under_way[job]
+                if code:
+                    self.failed[job] = f"{_last_words(job.log)} (exit code {code}; {job.log})"
+                    print(f"{job}: failed", flush=True)
+                else:
+                    self.go_on(job)
+
+    def stop(self) -> None:
+        """Ask all that is under way to stop, and wait until it has."""
+        for process in self.under_way.values():
+            process.terminate()
+        for process in self.under_way.values():
+            process.wait()
+
+
 def run_all(jobs: Sequence[Job], at_once: int, start: Start) -> dict[Job, str]:
     """Run what is left of all jobs, so many at once; why those failed that did.
 
     Raises:
         KeyboardInterrupt: after everything under way was asked to stop and has.
     """
-    waiting, under_way, failed = list(jobs), dict[Job, Process](), dict[Job, str]()
-    begun = dict[Job, tuple[str, list[str]]]()
-
-    def go_on(job: Job) -> None:
-        """Start its next command, if there is one that it has not just been through."""
-        command = job.next_command()
-        if command is None:
-            print(f"{job}: done", flush=True)
-        elif begun.get(job) == command:
-            failed[job] = f"{command[0]} ended without what it should have written"
-        else:
-            begun[job] = command
-            print(f"{job}: {command[0]}", flush=True)
-            under_way[job] = start(*command, job.log, at_once)
-
+    schedule = Schedule(list(jobs), at_once, start)
     try:
-        while waiting or under_way:
+        while schedule.waiting or schedule.under_way:
             raise_if_asked()
-            ready = [job for job in waiting if not {job.after} & {*waiting, *under_way}]
-            for job in ready[: at_once - len(under_way)]:
-                waiting.remove(job)
-                if job.after in failed:
-                    failed[job] = f"{job.after} failed"
-                else:
-                    go_on(job)
-            for job, process in list(under_way.items()):
-                if (code := process.poll()) is not None:
-                    del under_way[job]
-                    if code:
-                        failed[job] = f"{_last_words(job.log)} (exit code {code}; {job.log})"
-                        print(f"{job}: failed", flush=True)
-                    else:
-                        go_on(job)
-            if under_way:
+            schedule.fill()
+            schedule.look()
+            if schedule.under_way:
                 time.sleep(_PATIENCE)
     except BaseException:
-        for process in under_way.values():
-            process.terminate()
-        for process in under_way.values():
-            process.wait()
+        schedule.stop()
         raise
-    return failed
+    return schedule.failed
 
 
 def _last_words(log: Path) -> str:
