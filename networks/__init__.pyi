@@ -26,6 +26,7 @@ from .longitudinal import LongitudinalMIMModel as LongitudinalMIMModel
 from .longitudinal import LongitudinalMIMModelBig as LongitudinalMIMModelBig
 from .pixel_discriminator import PixelDiscriminator as PixelDiscriminator
 from .pretrained import load_imagenet_weights as load_imagenet_weights
+from .projected import ProjectedDiscriminator as ProjectedDiscriminator
 from .reconstruction import MaskedReconstructionModel as MaskedReconstructionModel
 from .resnet import ResNet50Encoder as ResNet50Encoder
 from .resnet import ResNetEncoder as ResNetEncoder
@@ -33,3 +34,4 @@ from .transformer import BottleneckBlock as BottleneckBlock
 from .transformer import FeatureEmbeddings as FeatureEmbeddings
 from .transformer import TransformerBranch as TransformerBranch
 from .unet import EarlyFusionUNet as EarlyFusionUNet
+from .vit import ViTFeatures as ViTFeatures

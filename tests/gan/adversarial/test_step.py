@@ -12,6 +12,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from data import PairBatch
+from gan.adversarial.game import REST, Turn
 from gan.adversarial.objective import Objective
 from gan.adversarial.step import AdversarialState, adversarial_step, ema_update, split_batch
 from losses import ADVERSARIAL, l1_loss
@@ -91,7 +92,7 @@ def test_a_full_step_moves_both_networks_by_the_gradient_of_the_formula():
     state, batch = adversarial_state(), pair_batch()
     generator, discriminator = copy.deepcopy(state.generator), copy.deepcopy(state.discriminator)
 
-    adversarial_step(state, [batch], adversarial=True)
+    adversarial_step(state, [batch], Turn())
 
     fake = generator(batch.baseline, batch.followup)
     real_logits = discriminator(batch.baseline, batch.followup, batch.target)
@@ -117,7 +118,7 @@ def test_a_full_step_moves_both_networks_by_the_gradient_of_the_formula():
 
 def test_the_generator_runs_once_and_d_sees_real_and_fake_in_one_pass():
     state = adversarial_state()
-    adversarial_step(state, [pair_batch(size=3)], adversarial=True)
+    adversarial_step(state, [pair_batch(size=3)], Turn())
     assert state.generator.passes.item() == 1
     assert state.discriminator.batches == [6, 3]
 
@@ -125,16 +126,16 @@ def test_the_generator_runs_once_and_d_sees_real_and_fake_in_one_pass():
 def test_without_the_adversarial_term_d_rests():
     state = adversarial_state()
     generator, discriminator = parameters_of(state.generator), parameters_of(state.discriminator)
-    terms = adversarial_step(state, [pair_batch()], adversarial=False)
+    terms = adversarial_step(state, [pair_batch()], REST)
     assert all(moved(generator, state.generator))
     assert not any(moved(discriminator, state.discriminator))
     assert state.discriminator.batches == []
-    assert set(terms) == {"l1", "generator"}
+    assert set(terms) == {"l1", "generator", "area", "area_target"}
 
 
 def test_the_g_phase_leaves_no_gradient_in_d_and_gives_it_back_trainable():
     state = adversarial_state()
-    adversarial_step(state, [pair_batch()], adversarial=True)
+    adversarial_step(state, [pair_batch()], Turn())
     assert all(parameter.grad is None for parameter in state.discriminator.parameters())
     assert all(parameter.requires_grad for parameter in state.discriminator.parameters())
 
@@ -142,10 +143,11 @@ def test_the_g_phase_leaves_no_gradient_in_d_and_gives_it_back_trainable():
 def test_terms_are_raw_named_and_detached():
     state, batch = adversarial_state(), pair_batch()
     fake = state.generator(batch.baseline, batch.followup)
-    terms = adversarial_step(state, [batch], adversarial=True)
+    terms = adversarial_step(state, [batch], Turn())
     assert set(terms) == {
         *("discriminator", "logits_real", "logits_fake"),
-        *("l1", "adversarial", "generator"),
+        *("right_real", "right_fake"),
+        *("l1", "adversarial", "generator", "area", "area_target"),
     }
     assert not any(term.requires_grad for term in terms.values())
     torch.testing.assert_close(terms["l1"], (fake - batch.target).abs().mean().detach())
@@ -154,13 +156,13 @@ def test_terms_are_raw_named_and_detached():
 
 def test_a_term_with_weight_zero_is_not_computed():
     state = adversarial_state(weights={"l1": 0.0, "adversarial": 1.0})
-    assert "l1" not in adversarial_step(state, [pair_batch()], adversarial=True)
+    assert "l1" not in adversarial_step(state, [pair_batch()], Turn())
 
 
 def test_what_was_frozen_in_d_stays_frozen():
     state = adversarial_state()
     state.discriminator.layer.bias.requires_grad_(False)
-    adversarial_step(state, [pair_batch()], adversarial=True)
+    adversarial_step(state, [pair_batch()], Turn())
     assert not state.discriminator.layer.bias.requires_grad
     assert state.discriminator.layer.weight.requires_grad
 
@@ -173,7 +175,7 @@ def test_padding_reaches_neither_network_nor_any_term():
     for value in (0.0, 1.0):
         target = torch.where(valid.bool(), batch.target, value)
         state = adversarial_state()
-        terms = adversarial_step(state, [replace(batch, target=target, valid=valid)], adversarial=True)
+        terms = adversarial_step(state, [replace(batch, target=target, valid=valid)], Turn())
         outcomes.append((terms, parameters_of(state.generator), parameters_of(state.discriminator)))
     (terms, *parameters), (other_terms, *other_parameters) = outcomes
     assert all(torch.equal(terms[name], other_terms[name]) for name in terms)
@@ -198,7 +200,7 @@ def test_several_batches_make_the_step_of_one_large_one_for_both_networks(sizes)
     parts = [part_of(batch, slice(start, end)) for start, end in itertools.pairwise(ends)]
     states = [adversarial_state(weights={"l1": 0.1, "adversarial": 50.0}, rate=3.0) for _ in range(2)]
     for state, batches in zip(states, ([batch], parts), strict=True):
-        terms = adversarial_step(state, batches, adversarial=True)
+        terms = adversarial_step(state, batches, Turn())
         torch.testing.assert_close(
             terms["generator"], 0.1 * terms["l1"] + 50 * terms["adversarial"], rtol=1e-4, atol=1e-4
         )
@@ -216,7 +218,7 @@ def test_with_a_scale_both_networks_step_as_without_one():
     states[1].accelerator.backward = lambda loss: scaler.scale(loss).backward()
     for state in states:
         for _ in range(3):
-            adversarial_step(state, [batch], adversarial=True)
+            adversarial_step(state, [batch], Turn())
     assert scaler.get_scale() == 2.0**10 * 4**3, "one change a step"
     for network in ("generator", "discriminator"):
         pairs = zip(*(getattr(state, network).parameters() for state in states), strict=True)
@@ -228,7 +230,7 @@ def test_gradients_are_clipped_to_the_norm():
     state = adversarial_state(rate=1.0)
     state.clip_norm = 1e-3
     before = parameters_of(state.generator)
-    adversarial_step(state, [pair_batch()], adversarial=False)
+    adversarial_step(state, [pair_batch()], REST)
     step = torch.cat(
         [(old - new).flatten() for old, new in zip(before, state.generator.parameters(), strict=True)]
     )
@@ -262,7 +264,7 @@ def test_what_is_no_quantity_is_copied_into_the_average():
 def test_without_decay_the_average_is_the_generator():
     state = adversarial_state()
     for _ in range(2):
-        adversarial_step(state, [pair_batch()], adversarial=False)
+        adversarial_step(state, [pair_batch()], REST)
         ema_update(state, 0.0)
     for average, now in zip(
         state.ema.module.state_dict().values(), state.generator.state_dict().values(), strict=True
