@@ -106,11 +106,16 @@ def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.d
         raise UserError(
             "every weight of the generator's loss is 0; set one of --weights.l1, .perceptual, .adversarial"
         )
-    if not terms and config.adversarial_start > 0:
-        raise UserError(
-            f"--adversarial-start {config.adversarial_start} leaves the first epochs without any term; "
-            "start at 0, or set --weights.l1 or --weights.perceptual"
-        )
+    for option, steps in {
+        "--adversarial-start": config.adversarial_start,
+        "--game.warmup-steps": config.game.warmup_steps,
+        "--game.gradient-share": config.game.gradient_share,
+    }.items():
+        if steps and not terms:
+            raise UserError(
+                f"{option} {steps} leaves the generator without any term to begin with; set it to 0, or set "
+                "--weights.l1 or --weights.perceptual"
+            )
     penalties, of_penalties = penalties_of(config.loss)
     used = {name: weight for name, weight in {**weights, **of_penalties}.items() if weight > 0}
     return Objective(

@@ -91,6 +91,24 @@ def assemble(
     )
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What holds for all batches of one step."""
+
+    turn: Turn
+    weights: Mapping[str, Tensor | float]
+    """Of all terms of G."""
+    last: LastLayer | None
+    """Where the gradient is taken apart, if it is."""
+
+    @classmethod
+    def of(cls, state: AdversarialState, turn: Turn) -> "Moment":
+        """By what the game showed before this step."""
+        weights = {**state.objective.weights, ADVERSARIAL: adversarial_weight(state, turn)}
+        generator = state.accelerator.unwrap_model(state.generator)
+        return cls(turn, weights, LastLayer(state.accelerator, last_layer(generator)) if turn.looks else None)
+
+
 def adversarial_step(state: AdversarialState, batches: Sequence[PairBatch], turn: Turn) -> Terms:
     """One optimiser step of those networks whose turn it is, on the batches together.
 
@@ -98,9 +116,7 @@ def adversarial_step(state: AdversarialState, batches: Sequence[PairBatch], turn
     batches make the step of one large one. Further steps of D come after that, on the same maps.
     """
     accelerator, terms, fakes = state.accelerator, dict[str, Tensor](), list[Tensor]()
-    batches = [masked(batch) for batch in batches]
-    weights = {**state.objective.weights, ADVERSARIAL: adversarial_weight(state, turn)}
-    last = LastLayer(accelerator, last_layer(state.generator)) if turn.looks else None
+    batches, moment = [masked(batch) for batch in batches], Moment.of(state, turn)
     observe_scale(state, batches)
     for batch, share in shares(accelerator, batches, state.generator, state.discriminator):
         fake = state.generator(batch.baseline, batch.followup)
@@ -108,7 +124,7 @@ def adversarial_step(state: AdversarialState, batches: Sequence[PairBatch], turn
             fake = fake * batch.valid
         fakes.append(fake.detach())
         found = discriminator_phase(state, batch, fakes[-1], share, turn) if turn.plays else {}
-        found |= generator_phase(state, batch, fake, share, turn, weights, last)
+        found |= generator_phase(state, batch, fake, share, moment)
         found |= {AREA: changed_area(fakes[-1]), AREA_TARGET: changed_area(true_map(batch))}
         for name, value in found.items():
             terms[name] = terms[name] + share * value if name in terms else share * value
@@ -119,7 +135,7 @@ def adversarial_step(state: AdversarialState, batches: Sequence[PairBatch], turn
     )
     for extra in range(1, state.disc_steps if turn.learns else 1):
         discriminator_step(state, batches, fakes, replace(turn, key=f"{turn.key}/{extra}"))
-    return terms | observe_game(state, terms, last, weights)
+    return terms | observe_game(state, terms, moment)
 
 
 def discriminator_step(
@@ -164,12 +180,11 @@ def generator_phase(
     batch: PairBatch,
     fake: Tensor,
     share: float,
-    turn: Turn,
-    weights: Mapping[str, Tensor | float],
-    last: LastLayer | None,
+    moment: Moment,
 ) -> Terms:
     """G learns to predict the target and to pass for it before D, whose parameters rest meanwhile."""
     terms = {name: term(batch, fake) for name, term in state.objective.pair_terms.items()}
+    turn = moment.turn
     if turn.plays and (turn.volume > 0 or turn.looks):
         # Past the wrapper of several processes: D's gradients are not wanted here, so none are exchanged.
         discriminator = state.accelerator.unwrap_model(state.discriminator)
@@ -177,9 +192,9 @@ def generator_phase(
         set_trainable(trained, False)
         terms[ADVERSARIAL] = adversarial_term(state, discriminator, *shown(state, batch, fake, turn))
         set_trainable(trained, True)
-    if last is not None:
-        last.add(terms, share)
-    total = state.objective.total(terms, weights)
+    if moment.last is not None:
+        moment.last.add(terms, share)
+    total = state.objective.total(terms, moment.weights)
     state.accelerator.backward(share * total)
     return {name: term.detach() for name, term in terms.items()} | {"generator": total.detach()}
 
@@ -241,18 +256,14 @@ def observe_scale(state: AdversarialState, batches: Sequence[PairBatch]) -> None
         scale.observe(state.accelerator.reduce(torch.stack(parts).sum(), reduction="mean"))
 
 
-def observe_game(
-    state: AdversarialState,
-    terms: Terms,
-    last: LastLayer | None,
-    weights: Mapping[str, Tensor | float],
-) -> Terms:
-    """Take a step's numbers into the running averages of all processes; the shares of the gradient."""
-    norms = {} if last is None else last.norms()
+def observe_game(state: AdversarialState, terms: Terms, moment: Moment) -> Terms:
+    """Take a step's numbers into the running averages of all processes; what the log gets besides terms."""
+    norms = {} if moment.last is None else moment.last.norms()
     names = [name for name in (RIGHT_REAL, RIGHT_FAKE, AREA, AREA_TARGET) if name in terms]
     means = state.accelerator.reduce(torch.stack([terms[name] for name in names]), reduction="mean")
-    state.averages.add({**dict(zip(names, means, strict=True)), **sides_of(norms, weights)})
-    return shares_of(norms, weights)
+    state.averages.add({**dict(zip(names, means, strict=True)), **sides_of(norms, moment.weights)})
+    weight = torch.as_tensor(moment.weights[ADVERSARIAL], device=means.device)
+    return shares_of(norms, moment.weights) | ({"adversarial_weight": weight} if moment.turn.plays else {})
 
 
 def true_map(batch: PairBatch) -> Tensor:

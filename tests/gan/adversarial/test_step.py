@@ -151,7 +151,7 @@ def test_terms_are_raw_named_and_detached():
     terms = adversarial_step(state, [batch], Turn())
     assert set(terms) == {
         *("discriminator", "logits_real", "logits_fake"),
-        *("right_real", "right_fake"),
+        *("right_real", "right_fake", "adversarial_weight"),
         *("l1", "adversarial", "generator", "area", "area_target"),
     }
     assert not any(term.requires_grad for term in terms.values())
