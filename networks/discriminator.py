@@ -124,9 +124,7 @@ class Discriminator(PretrainedModel):
             raise ValueError(
                 f"the images have {x.shape[1]} channels together, not in_channels={self.in_channels}"
             )
-        if self.map_scale.moves:
-            x = torch.cat([x[:, :-1], self.map_scale(x[:, -1:])], dim=1)
-        x = pad_to_size(x, self.min_size, self.min_size)
+        x = pad_to_size(self.map_scale.of_last(x), self.min_size, self.min_size)
         judged = []
         for index, scale in enumerate(self.scales):
             if index:

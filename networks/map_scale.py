@@ -21,11 +21,6 @@ class MapScale(nn.Module):
         self.register_buffer("mean_square", torch.zeros(()))
         self.register_buffer("seen", torch.zeros(()))
 
-    @property
-    def moves(self) -> bool:
-        """Whether maps come out other than they go in."""
-        return self.standardise or self.gain != 1
-
     def forward(self, change: Tensor) -> Tensor:
         """Maps `[B, 1, H, W]` at their scale; before any true map was seen, as they are but for the gain."""
         if self.standardise:
@@ -33,6 +28,12 @@ class MapScale(nn.Module):
                 change.dtype
             )
         return change if self.gain == 1 else self.gain * change
+
+    def of_last(self, images: Tensor) -> Tensor:
+        """Images `[B, C, H, W]` with their last channel, which is the map, at its scale."""
+        if self.gain == 1 and not self.standardise:
+            return images
+        return torch.cat([images[:, :-1], self(images[:, -1:])], dim=1)
 
     @torch.no_grad()
     def observe(self, mean_square: Tensor) -> None:

@@ -46,10 +46,15 @@ class LastLayer:
 
 
 def shares_of(norms: Mapping[str, Tensor], weights: Mapping[str, Tensor | float]) -> dict[str, Tensor]:
-    """Each weighted term's share of the sum of all norms, by its name in the log."""
-    weighted = {name: weights[name] * norm for name, norm in norms.items()}
-    total = sum(weighted.values())
-    return {f"{SHARE}{name}": norm / total for name, norm in weighted.items()}
+    """Each weighted term's share of the sum of all norms, by its name in the log; 0 where there is no sum.
+
+    With float16 a gradient may overflow here where the step itself is left out; that is no divergence.
+    """
+    if not norms:
+        return {}
+    weighted = torch.stack([weights[name] * norm for name, norm in norms.items()])
+    shares = torch.nan_to_num(weighted / weighted.sum(), nan=0.0)
+    return {f"{SHARE}{name}": share for name, share in zip(norms, shares, strict=True)}
 
 
 def sides_of(norms: Mapping[str, Tensor], weights: Mapping[str, Tensor | float]) -> dict[str, Tensor]:

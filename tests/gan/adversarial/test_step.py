@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from data import PairBatch
 from gan.adversarial.game import NORM_ADVERSARIAL, NORM_OTHERS, REST, Turn
+from gan.adversarial.gradients import shares_of
 from gan.adversarial.objective import Objective
 from gan.adversarial.options import GameConfig
 from gan.adversarial.penalties import PENALTIES, penalties_of
@@ -494,3 +495,10 @@ def test_what_d_gets_right_is_counted_by_patches():
     assert (terms["right_real"], terms["right_fake"]) == (real_right, fake_right)
     assert terms["area"] == (fake > 0.05).float().mean()
     assert terms["area_target"] == (batch.target > 0.05).float().mean()
+
+
+def test_a_gradient_that_is_not_there_has_no_share():
+    norms = {"l1": torch.tensor(0.0), "adversarial": torch.tensor(0.0)}
+    assert [share.item() for share in shares_of(norms, {"l1": 1.0, "adversarial": 1.0}).values()] == [0, 0]
+    norms["l1"] = torch.tensor(float("inf"))
+    assert all(share.isfinite() for share in shares_of(norms, {"l1": 1.0, "adversarial": 1.0}).values())
