@@ -19,7 +19,7 @@ from tests.calling import call
 from tests.micro import MICRO_ADVERSARIAL, write_pairs
 from tests.stopping import signal_after
 
-STEPS = 100
+STEPS = 80
 SMALL = [
     *("--preset", "tiny", "--cpu", "--pretrained", "none", "--weights.perceptual", "0"),
     *("--generator", "tests.gan.adversarial.test_play:Blurry", "--data.image-size", "32"),
