@@ -6,10 +6,16 @@ from .adversarial import least_squares_discriminator_loss as least_squares_discr
 from .adversarial import least_squares_generator_loss as least_squares_generator_loss
 from .adversarial import non_saturating_discriminator_loss as non_saturating_discriminator_loss
 from .adversarial import non_saturating_generator_loss as non_saturating_generator_loss
+from .adversarial import relativistic_discriminator_loss as relativistic_discriminator_loss
+from .adversarial import relativistic_generator_loss as relativistic_generator_loss
+from .adversarial import shares_right as shares_right
+from .adversarial import wasserstein_discriminator_loss as wasserstein_discriminator_loss
 from .config import LossConfig as LossConfig
 from .config import LossWeights as LossWeights
 from .contrastive import contrastive_loss as contrastive_loss
 from .feature_matching import feature_matching_loss as feature_matching_loss
+from .penalties import unit_slope_penalty as unit_slope_penalty
+from .penalties import zero_centred_penalty as zero_centred_penalty
 from .perceptual import PerceptualLoss as PerceptualLoss
 from .reconstruction import PIXEL_LOSSES as PIXEL_LOSSES
 from .reconstruction import PixelLoss as PixelLoss

@@ -5,7 +5,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Literal, get_args
 
-Adversarial = Literal["hinge", "least_squares", "non_saturating"]
+Adversarial = Literal["hinge", "least_squares", "non_saturating", "relativistic", "wasserstein"]
 PerceptualFeatures = Literal["encoder", "vgg16", "vgg19", "vit"]
 
 
@@ -63,7 +63,18 @@ class LossConfig:
     """What the terms of the objective are made of."""
 
     adversarial: Adversarial = "hinge"
-    """Adversarial objective of generator and discriminator."""
+    """Adversarial objective of generator and discriminator. relativistic (each fake against the real map of
+    its pair) needs r1 and r2, wasserstein a bound on the discriminator's slope."""
+    r1: float = 0.0
+    """Gamma of the penalty on the discriminator's slope at true maps (Mescheder et al., ICML 2018)."""
+    r2: float = 0.0
+    """Gamma of the same at predicted maps."""
+    gradient_penalty: float = 0.0
+    """Weight of the penalty on slopes other than 1 between true and predicted maps (Gulrajani et al., NeurIPS
+    2017); 10 is usual."""
+    penalty_every: int = 1
+    """Steps from one time that the penalties are computed to the next; they then weigh as many times as
+    much."""
     foreground_weight: float = 10.0
     """Extra L1 weight of pixels where something changed; 0 is plain L1. Most pixels of a change map are
     empty, and without extra weight the empty map is a comfortable solution."""
@@ -84,8 +95,21 @@ class LossConfig:
     def __post_init__(self) -> None:
         _require_one_of("adversarial", self.adversarial, get_args(Adversarial))
         _require_one_of("perceptual", self.perceptual, get_args(PerceptualFeatures))
-        for name in ("foreground_weight", "foreground_threshold", "shift_radius"):
+        for name in (
+            "foreground_weight",
+            "foreground_threshold",
+            "shift_radius",
+            "r1",
+            "r2",
+            "gradient_penalty",
+        ):
             _require_non_negative(name, getattr(self, name))
+        if self.penalty_every < 1:
+            raise ValueError(f"penalty_every is {self.penalty_every}; it must be at least 1")
+        if self.adversarial == "relativistic" and self.r1 > 0 and self.r2 == 0:
+            raise ValueError(
+                f"adversarial is 'relativistic' and r1 is {self.r1} without r2, which diverges; set both"
+            )
         if self.perceptual != "encoder" and self.perceptual_weights is None:
             raise ValueError(
                 f"perceptual is {self.perceptual!r} but perceptual_weights is not set; "

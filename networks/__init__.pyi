@@ -27,6 +27,7 @@ from .longitudinal import LongitudinalMIMModelBig as LongitudinalMIMModelBig
 from .pix2pix import Pix2PixUNet as Pix2PixUNet
 from .pixel_discriminator import PixelDiscriminator as PixelDiscriminator
 from .pretrained import load_imagenet_weights as load_imagenet_weights
+from .projected import ProjectedDiscriminator as ProjectedDiscriminator
 from .reconstruction import MaskedReconstructionModel as MaskedReconstructionModel
 from .resnet import ResNet50Encoder as ResNet50Encoder
 from .resnet import ResNetEncoder as ResNetEncoder

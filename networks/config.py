@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from networks.constants import (
@@ -132,11 +133,21 @@ class DiscriminatorConfig:
     """Discriminators on ever coarser images (Wang et al., CVPR 2018, section 3.2)."""
     spectral_norm: bool = True
     """Bound each layer's Lipschitz constant (Miyato et al., ICLR 2018)."""
+    map_gain: float = 1.0
+    """What change maps are multiplied by before the discriminator, whose margin two almost empty maps cannot
+    be told apart by."""
+    standardise: bool = False
+    """Divide change maps, before the gain, by the root mean square of the true ones seen so far."""
+    features: Path | None = None
+    """For networks:ProjectedDiscriminator: the folder of a vision transformer (DINO, RAD-DINO) with its
+    weights, as the hub has it; the encoder of --pretrained by default."""
 
     def __post_init__(self) -> None:
         require_positive(
             base_channels=self.base_channels, num_layers=self.num_layers, num_scales=self.num_scales
         )
+        if not 0 < self.map_gain < math.inf:
+            raise ValueError(f"map_gain={self.map_gain} is not a positive number")
 
 
 PRESETS: dict[str, NetworkConfig] = {

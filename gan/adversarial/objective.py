@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from data import PairBatch
 from data.base.errors import UserError, first_line
 from gan.adversarial.options import AdversarialConfig
+from gan.adversarial.penalties import Penalty, penalties_of
 from gan.run.plugins import import_object, network_class, parse_weighted
 from losses import (
     ADVERSARIAL,
@@ -33,7 +34,6 @@ from networks import ViTFeatures, perceptual_features
 Encoder = Any
 PairTerm = Callable[[PairBatch, Tensor], Tensor]
 JudgedTerm = Callable[[nn.Module, PairBatch, Tensor], Tensor]
-Penalty = Callable[[nn.Module, PairBatch, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,12 @@ class Objective:
     """Losses of the user's own that hold weights or buffers, by name: trained with the generator, saved with
     the run."""
 
-    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Weighted sum of raw terms; the only place where weights are applied."""
-        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+    def total(
+        self, terms: Mapping[str, Tensor], weights: Mapping[str, Tensor | float] | None = None
+    ) -> Tensor:
+        """Weighted sum of raw terms, by default with the constant weights; the only place where any apply."""
+        weights = self.weights if weights is None else weights
+        return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
 def perceptual_term(config: AdversarialConfig, encoder: Encoder, device: torch.device) -> PairTerm:
@@ -169,17 +172,24 @@ def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.d
         raise UserError(
             "every weight of the generator's loss is 0; set one of --weights.l1, .perceptual, .adversarial"
         )
-    if not terms and config.adversarial_start > 0:
-        raise UserError(
-            f"--adversarial-start {config.adversarial_start} leaves the first epochs without any term; "
-            "start at 0, or set --weights.l1 or --weights.perceptual"
-        )
-    used = {name: weight for name, weight in weights.items() if weight > 0}
+    for option, steps in {
+        "--adversarial-start": config.adversarial_start,
+        "--game.warmup-steps": config.game.warmup_steps,
+        "--game.gradient-share": config.game.gradient_share,
+    }.items():
+        if steps and not terms:
+            raise UserError(
+                f"{option} {steps} leaves the generator without any term to begin with; set it to 0, or set "
+                "--weights.l1 or --weights.perceptual"
+            )
+    penalties, of_penalties = penalties_of(config.loss)
+    used = {name: weight for name, weight in {**weights, **of_penalties}.items() if weight > 0}
     return Objective(
         pair_terms=terms,
         adversarial=ADVERSARIAL[config.loss.adversarial],
         weights=used,
         judged_terms=judged,
+        penalties=penalties,
         modules=modules,
     )
 

@@ -11,7 +11,7 @@ from data.base.errors import UserError
 from data.config import DataConfig
 from gan.adversarial.networks import build_discriminator, build_generator
 from gan.adversarial.objective import build_objective
-from gan.adversarial.options import PRESETS, AdversarialConfig, DiscriminatorConfig
+from gan.adversarial.options import PRESETS, AdversarialConfig, DiscriminatorConfig, GameConfig
 from gan.run.handover import ANY, Preprocessing, load_network, save_network
 from gan.run.plugins import import_object, parse_weighted
 from losses import PIXEL_LOSSES, SIMILARITIES, LossConfig, LossWeights
@@ -311,10 +311,18 @@ def test_nothing_to_train_on_is_refused():
         build_objective(settings, None, CPU)
 
 
-def test_a_term_must_be_there_before_the_adversarial_one_starts():
-    settings = config(adversarial_start=1)
+@pytest.mark.parametrize(
+    ("option", "change"),
+    [
+        ("--adversarial-start 1", {"adversarial_start": 1}),
+        ("--game.warmup-steps 5", {"game": GameConfig(warmup_steps=5)}),
+        ("--game.gradient-share 0.2", {"game": GameConfig(gradient_share=0.2)}),
+    ],
+)
+def test_a_term_must_be_there_before_the_adversarial_one_starts(option, change):
+    settings = config(**change)
     settings.weights.l1 = settings.weights.perceptual = 0
-    with pytest.raises(UserError, match=r"--adversarial-start 1 leaves the first epochs without any term"):
+    with pytest.raises(UserError, match=f"{option} leaves the generator without any term to begin with"):
         build_objective(settings, None, CPU)
 
 
