@@ -30,17 +30,7 @@ class VGGFeatures(nn.Module):
 
     def __init__(self, name: Literal["vgg16", "vgg19"], weights: Path | str) -> None:
         super().__init__()
-        from torchvision.models import vgg
-
-        if name not in _LAYOUT:
-            raise ValueError(f"{name!r} is no VGG network; choose one of {', '.join(_LAYOUT)}")
-        convolutions = vgg.make_layers(vgg.cfgs[_LAYOUT[name]])
-        if str(weights) == "torchvision":
-            state = _download(name)
-        else:
-            state = _read(Path(weights), name, convolutions.state_dict())
-        convolutions.load_state_dict(state)
-        self.stages = _split_before_poolings(convolutions)
+        self.stages = _split_before_poolings(vgg_convolutions(name, weights))
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(_IMAGENET_STD).view(1, 3, 1, 1))
         self.requires_grad_(False)
@@ -57,6 +47,21 @@ class VGGFeatures(nn.Module):
             features = stage(features)
             outputs.append(features)
         return outputs
+
+
+def vgg_convolutions(name: Literal["vgg16", "vgg19"], weights: Path | str) -> nn.Sequential:
+    """The convolutions, activations and poolings of a VGG with its weights; see `VGGFeatures`."""
+    from torchvision.models import vgg
+
+    if name not in _LAYOUT:
+        raise ValueError(f"{name!r} is no VGG network; choose one of {', '.join(_LAYOUT)}")
+    convolutions: nn.Sequential = vgg.make_layers(vgg.cfgs[_LAYOUT[name]])
+    if str(weights) == "torchvision":
+        state = _download(name)
+    else:
+        state = _read(Path(weights), name, convolutions.state_dict())
+    convolutions.load_state_dict(state)
+    return convolutions
 
 
 def _split_before_poolings(layers: nn.Sequential) -> nn.ModuleList:

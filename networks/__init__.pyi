@@ -24,8 +24,10 @@ from .encoder import perceptual_features as perceptual_features
 from .hub import PretrainedModel as PretrainedModel
 from .longitudinal import LongitudinalMIMModel as LongitudinalMIMModel
 from .longitudinal import LongitudinalMIMModelBig as LongitudinalMIMModelBig
+from .pix2pix import Pix2PixUNet as Pix2PixUNet
 from .pixel_discriminator import PixelDiscriminator as PixelDiscriminator
 from .pretrained import load_imagenet_weights as load_imagenet_weights
+from .projected import ProjectedDiscriminator as ProjectedDiscriminator
 from .reconstruction import MaskedReconstructionModel as MaskedReconstructionModel
 from .resnet import ResNet50Encoder as ResNet50Encoder
 from .resnet import ResNetEncoder as ResNetEncoder
@@ -33,3 +35,4 @@ from .transformer import BottleneckBlock as BottleneckBlock
 from .transformer import FeatureEmbeddings as FeatureEmbeddings
 from .transformer import TransformerBranch as TransformerBranch
 from .unet import EarlyFusionUNet as EarlyFusionUNet
+from .vit import ViTFeatures as ViTFeatures

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from networks.config import Comparison
+from networks.config import Comparison, Upsampling
 from networks.constants import FEATURE_CHANNELS, GROUP_NORM_GROUPS
 from networks.init import initialize
 
@@ -154,8 +154,17 @@ class DifferenceFusion(nn.Module):
         return self.activation(sum(compressed[1:], start=compressed[0]))
 
 
+def _deconvolution(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Module:
+    excess = kernel_size - stride
+    if excess < 0 or excess % 2:
+        raise ValueError(f"deconv_kernel_size={kernel_size} is not deconv_stride={stride} plus 0, 2, 4..")
+    return nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride, padding=excess // 2, bias=False)
+
+
 class DecoderBlock(nn.Module):
-    """Upsample by deconvolution, join a skip, refine: `[B, in, H, W] -> [B, out, stride * H, stride * W]`.
+    """Upsample, join a skip, refine: `[B, in, H, W] -> [B, out, stride * H, stride * W]`.
+
+    Source: Odena et al., "Deconvolution and Checkerboard Artifacts", Distill 2016, for resizing.
 
     Args:
         in_channels: channels of the input.
@@ -165,6 +174,7 @@ class DecoderBlock(nn.Module):
         sigmoid: end in a sigmoid (output in `[0, 1]`), for a final block, rather than in norm and SiLU.
         skip_channels: channels of the skip given to `forward`; 0 for none.
         norm_groups: groups of the GroupNorm layers.
+        upsampling: by deconvolution, or "resize": repeat pixels, then a 3x3 convolution.
 
     Raises:
         ValueError: a kernel that cannot upsample by exactly the stride.
@@ -180,15 +190,17 @@ class DecoderBlock(nn.Module):
         *,
         skip_channels: int = 0,
         norm_groups: int = GROUP_NORM_GROUPS,
+        upsampling: Upsampling = "deconvolution",
     ) -> None:
         super().__init__()
-        excess = deconv_kernel_size - deconv_stride
-        if excess < 0 or excess % 2:
-            raise ValueError(
-                f"deconv_kernel_size={deconv_kernel_size} is not deconv_stride={deconv_stride} plus 0, 2, 4.."
+        # Saved models know the layer by this name, whichever it is.
+        self.deconv = (
+            nn.Sequential(
+                nn.Upsample(scale_factor=deconv_stride),
+                nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
             )
-        self.deconv = nn.ConvTranspose2d(
-            in_channels, out_channels, deconv_kernel_size, deconv_stride, padding=excess // 2, bias=False
+            if upsampling == "resize"
+            else _deconvolution(in_channels, out_channels, deconv_kernel_size, deconv_stride)
         )
         self.norm = group_norm(out_channels, norm_groups)
         self.activation = nn.SiLU()
@@ -216,6 +228,7 @@ class Decoder(nn.Module):
         channels: output channels of the blocks, coarse to fine.
         skip_channels: channels of the skips, fine to coarse as the encoder yields them; none by default.
         norm_groups: groups of the GroupNorm layers.
+        upsampling: see `DecoderBlock`.
     """
 
     def __init__(
@@ -225,11 +238,12 @@ class Decoder(nn.Module):
         skip_channels: Sequence[int] = (),
         *,
         norm_groups: int = GROUP_NORM_GROUPS,
+        upsampling: Upsampling = "deconvolution",
     ) -> None:
         super().__init__()
         skips = list(skip_channels)[::-1] or [0] * len(channels)
         self.blocks = nn.ModuleList(
-            DecoderBlock(before, after, skip_channels=skip, norm_groups=norm_groups)
+            DecoderBlock(before, after, skip_channels=skip, norm_groups=norm_groups, upsampling=upsampling)
             for before, after, skip in zip([in_channels, *channels], channels, skips, strict=False)
         )
 

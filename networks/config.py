@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from networks.constants import (
@@ -13,6 +14,7 @@ from networks.constants import (
 )
 
 Comparison = Literal["difference", "concatenation"]
+Upsampling = Literal["deconvolution", "resize"]
 STAGE_BLOCKS = (4, 7, 7, 10, 10, 13, 4)
 """Blocks in each of EfficientNet-B7's seven stages; block numbers count through them."""
 
@@ -69,6 +71,9 @@ class NetworkConfig:
     """Residual blocks after the difference fusion of LongitudinalMIMModelBig."""
     decoder_channels: tuple[int, int, int, int] = (320, 160, 80, 40)
     """Output channels of the four decoder blocks, at 1/8, 1/4, 1/2 and 1/1 of the image size."""
+    upsampling: Upsampling = "deconvolution"
+    """How decoder blocks double the size: by deconvolution, as the reference has it, or by repeating pixels
+    before a convolution, which cannot leave a checkerboard."""
     norm: Literal["group", "batch"] = "group"
     """Normalisation inside the EfficientNet blocks; "batch" only to hold ImageNet weights."""
     norm_groups: int = GROUP_NORM_GROUPS
@@ -128,11 +133,21 @@ class DiscriminatorConfig:
     """Discriminators on ever coarser images (Wang et al., CVPR 2018, section 3.2)."""
     spectral_norm: bool = True
     """Bound each layer's Lipschitz constant (Miyato et al., ICLR 2018)."""
+    map_gain: float = 1.0
+    """What change maps are multiplied by before the discriminator, whose margin two almost empty maps cannot
+    be told apart by."""
+    standardise: bool = False
+    """Divide change maps, before the gain, by the root mean square of the true ones seen so far."""
+    features: Path | None = None
+    """For networks:ProjectedDiscriminator: the folder of a vision transformer (DINO, RAD-DINO) with its
+    weights, as the hub has it; the encoder of --pretrained by default."""
 
     def __post_init__(self) -> None:
         require_positive(
             base_channels=self.base_channels, num_layers=self.num_layers, num_scales=self.num_scales
         )
+        if not 0 < self.map_gain < math.inf:
+            raise ValueError(f"map_gain={self.map_gain} is not a positive number")
 
 
 PRESETS: dict[str, NetworkConfig] = {

@@ -11,6 +11,7 @@ from networks.blocks import group_norm, pad_to_size
 from networks.config import require_positive
 from networks.hub import PretrainedModel
 from networks.init import initialize
+from networks.map_scale import MapScale
 
 _LEAK = 0.2
 _WIDEST = 8  # the channels stop doubling at this multiple of the first layer's
@@ -75,6 +76,7 @@ class Discriminator(PretrainedModel):
         in_channels: channels of all images together: baseline, followup and change map.
         base_channels, num_layers, num_scales: see `DiscriminatorConfig`.
         spectral_norm: hold each layer's largest singular value at 1; without it, GroupNorm in between.
+        map_gain, standardise: see `MapScale`; the change map is the last channel.
 
     Raises:
         ValueError: a count is not positive.
@@ -87,12 +89,15 @@ class Discriminator(PretrainedModel):
         num_layers: int = 3,
         num_scales: int = 1,
         spectral_norm: bool = True,
+        map_gain: float = 1.0,
+        standardise: bool = False,
     ) -> None:
         super().__init__()
         require_positive(
             in_channels=in_channels, base_channels=base_channels, num_layers=num_layers, num_scales=num_scales
         )
         self.in_channels = in_channels
+        self.map_scale = MapScale(map_gain, standardise)
         # After the halvings, the two layers of stride 1 take a pixel each and must leave one.
         self.min_size = 3 * 2 ** (num_layers + num_scales - 1)
         self.scales = nn.ModuleList(
@@ -119,7 +124,7 @@ class Discriminator(PretrainedModel):
             raise ValueError(
                 f"the images have {x.shape[1]} channels together, not in_channels={self.in_channels}"
             )
-        x = pad_to_size(x, self.min_size, self.min_size)
+        x = pad_to_size(self.map_scale.of_last(x), self.min_size, self.min_size)
         judged = []
         for index, scale in enumerate(self.scales):
             if index:

@@ -28,6 +28,8 @@ _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _HUB_OPTIONS = {"revision", "cache_dir", "force_download", "local_files_only", "token"}
 _LARGEST = 2**16
 """Of any size in `NetworkConfig`."""
+_BEFORE = {"comparison": "concatenation", "upsampling": "deconvolution"}
+"""What models are made of that were saved before there was a choice."""
 _CLASS = "class"  # a keyword of Python, so no argument has this name
 
 
@@ -120,8 +122,7 @@ def _rebuild(kind: type[nn.Module], arguments: dict[str, Any], *, trust: bool) -
         if isinstance(value, dict) and _CLASS in value:
             arguments[name] = _rebuild(_find_class(value.pop(_CLASS), trust=trust), value, trust=trust)
         elif isinstance(value, dict) and name == "config":
-            # Models from before there was a choice were trained with both images' features.
-            arguments[name] = NetworkConfig(**{"comparison": "concatenation", **value})
+            arguments[name] = NetworkConfig(**{**_BEFORE, **value})
             _require_sane(value)
     return kind(**arguments)
 

@@ -64,7 +64,9 @@ class LongitudinalMIMModel(EncoderModel):
         self.fusion = DifferenceFusion(width, **options)
         self.residual = nn.ModuleList(ResidualBlock(width, norm_groups=groups) for _ in blocks)
         self.skip_fusion = _SkipFusion(skips, **options)
-        self.decoder = Decoder(width, config.decoder_channels, skips, norm_groups=groups)
+        self.decoder = Decoder(
+            width, config.decoder_channels, skips, norm_groups=groups, upsampling=config.upsampling
+        )
         self.head = change_head(config.decoder_channels[-1], change)
 
     def forward(self, baseline: Tensor, followup: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
 from networks.config import require_positive
 from networks.hub import PretrainedModel
 from networks.init import initialize
+from networks.map_scale import MapScale
 
 
 class PixelDiscriminator(PretrainedModel):
@@ -23,14 +24,23 @@ class PixelDiscriminator(PretrainedModel):
         in_channels: channels of all images together.
         base_channels: channels of the first layer; the second has twice as many.
         spectral_norm: hold each layer's largest singular value at 1.
+        map_gain, standardise: see `MapScale`; the change map is the last channel.
 
     Raises:
         ValueError: a count is not positive.
     """
 
-    def __init__(self, in_channels: int = 3, base_channels: int = 64, spectral_norm: bool = True) -> None:
+    def __init__(
+        self,
+        in_channels: int = 3,
+        base_channels: int = 64,
+        spectral_norm: bool = True,
+        map_gain: float = 1.0,
+        standardise: bool = False,
+    ) -> None:
         super().__init__()
         require_positive(in_channels=in_channels, base_channels=base_channels)
+        self.map_scale = MapScale(map_gain, standardise)
         widths = (in_channels, base_channels, 2 * base_channels, 1)
         layers = [nn.Conv2d(before, after, 1) for before, after in itertools.pairwise(widths)]
         first, second, last = layers
@@ -41,5 +51,5 @@ class PixelDiscriminator(PretrainedModel):
 
     def forward(self, *images: Tensor) -> Tensor:
         """Images `[B, C_i, H, W]`, together `in_channels`, to logits `[B, 1, H, W]`."""
-        logits: Tensor = self.layers(torch.cat(images, dim=1))
+        logits: Tensor = self.layers(self.map_scale.of_last(torch.cat(images, dim=1)))
         return logits

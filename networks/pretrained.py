@@ -3,6 +3,7 @@
 import math
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -40,21 +41,27 @@ def load_imagenet_weights(
     if not isinstance(encoder, BottleneckEncoder):
         raise ValueError(f"{type(model).__name__} has no BottleneckEncoder to load ImageNet weights into")
     if efficientnet is not None:
-        _load_efficientnet(encoder, _read(EfficientNetModel, efficientnet), str(efficientnet))
+        _load_efficientnet(encoder, read_local(EfficientNetModel, efficientnet), str(efficientnet))
     if vit is not None:
-        _load_vit(encoder, _read(ViTModel, vit, add_pooling_layer=False), str(vit))
+        _load_vit(encoder, read_local(ViTModel, vit, add_pooling_layer=False), str(vit))
 
 
-def _read(kind: type[PreTrainedModel], source: str | Path, **options: bool) -> PreTrainedModel:
+def read_local(kind: Any, source: str | Path, **options: bool) -> PreTrainedModel:
+    """A model of transformers from a folder, or from a hub id given as a string.
+
+    Raises:
+        ValueError: there is none, or what is there cannot be read.
+    """
     local = Path(source).is_dir()
     if isinstance(source, Path) and not local:
         raise ValueError(
             f"{source}: no such folder; give one in Hugging Face layout, or a hub id as a string"
         )
     try:
-        return kind.from_pretrained(source, local_files_only=local, **options)
-    except OSError as error:
+        model: PreTrainedModel = kind.from_pretrained(source, local_files_only=local, **options)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{source}: no {kind.__name__} there ({str(error).splitlines()[0]})") from error
+    return model
 
 
 def _load_efficientnet(encoder: BottleneckEncoder, source: EfficientNetModel, name: str) -> None:

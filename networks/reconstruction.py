@@ -42,7 +42,7 @@ class MaskedReconstructionModel(EncoderModel):
         self.mask_token = mask_token
         channels, groups = self.config.decoder_channels, self.config.norm_groups
         width, skips = self.encoder.out_channels, self.encoder.skip_channels
-        self.decoder = Decoder(width, channels, skips, norm_groups=groups)
+        self.decoder = Decoder(width, channels, skips, norm_groups=groups, upsampling=self.config.upsampling)
         self.head = MapHead(channels[-1], in_channels, nn.Sigmoid())
 
     def forward(self, image: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -46,7 +46,7 @@ class EarlyFusionUNet(PretrainedModel):
             for before, after in pairwise(widths)
         )
         initialize(self)
-        self.decoder = Decoder(bottleneck, up, skips, norm_groups=groups)
+        self.decoder = Decoder(bottleneck, up, skips, norm_groups=groups, upsampling=self.config.upsampling)
         self.head = change_head(up[-1], change)
 
     def forward(self, baseline: Tensor, followup: Tensor) -> Tensor:

@@ -27,7 +27,8 @@ FLOORS = {
         {"run"},
         {"measures", "pictures"},
         {"pretrain", "adversarial", "classify"},
-        {"evaluate", "predict", "report", "export", "ablate", "benchmark"},
+        {"evaluate", "predict", "report", "export", "benchmark"},
+        {"ablate"},
     ),
 }
 

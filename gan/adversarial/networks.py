@@ -2,6 +2,8 @@
 
 import copy
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from data.base.errors import UserError, first_line
 from gan.adversarial.options import AdversarialConfig
 from gan.run.plugins import build_network, encoder_option, is_ours, network_class
+from networks import ViTFeatures, perceptual_features
 
 
 def build_generator(config: AdversarialConfig) -> nn.Module:
@@ -28,8 +31,12 @@ def build_generator(config: AdversarialConfig) -> nn.Module:
     return generator
 
 
-def build_discriminator(config: AdversarialConfig) -> nn.Module:
+def build_discriminator(config: AdversarialConfig, encoder: Any = None) -> nn.Module:
     """The discriminator named by `--discriminator`: `(baseline, followup, change map) -> logits`.
+
+    Args:
+        config: the options.
+        encoder: the pretrained encoder, by whose features a projected discriminator judges; a copy is taken.
 
     Raises:
         UserError: there is none, or one of the user's own that does not return logits.
@@ -38,6 +45,8 @@ def build_discriminator(config: AdversarialConfig) -> nn.Module:
     taken = inspect.signature(network_class(config.discriminator, "--discriminator")).parameters
     options = {"in_channels": 3, **vars(config.disc)}
     options = {name: value for name, value in options.items() if name in taken}
+    if "features" in options:
+        options["features"] = _frozen_features(config, encoder)
     discriminator = build_network(config.discriminator, "--discriminator", options)
     if not is_ours(config.discriminator):
         image = _image(config)
@@ -47,6 +56,21 @@ def build_discriminator(config: AdversarialConfig) -> nn.Module:
             wanted = f"({len(image)}, 1, h, w), or a list of such"
             raise UserError(f"{option} judges images {_text(image)} by {_text(logits)}; make it {wanted}")
     return discriminator
+
+
+def _frozen_features(config: AdversarialConfig, encoder: Any) -> Callable[[Tensor], list[Tensor]]:
+    """What a projected discriminator looks through: a transformer, or the pretrained encoder."""
+    if config.disc.features is not None:
+        try:
+            return ViTFeatures(config.disc.features)
+        except ValueError as error:
+            raise UserError(f"--disc.features: {error}") from error
+    if encoder is None:
+        raise UserError(
+            f"--pretrained none leaves --discriminator {config.discriminator} without features: add "
+            "--disc.features FOLDER with a vision transformer, or name a pretraining run"
+        )
+    return perceptual_features(copy.deepcopy(encoder))
 
 
 def _image(config: AdversarialConfig) -> Tensor:

@@ -3,9 +3,10 @@
 The adversarial term, which needs the discriminator, is added by `gan.adversarial.step`.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +14,26 @@ from torch import Tensor, nn
 from data import PairBatch
 from data.base.errors import UserError, first_line
 from gan.adversarial.options import AdversarialConfig
-from gan.run.plugins import import_object, parse_weighted
-from losses import ADVERSARIAL, PIXEL_LOSSES, AdversarialLoss, PerceptualLoss, PixelLoss, VGGFeatures
-from networks import perceptual_features
+from gan.adversarial.penalties import Penalty, penalties_of
+from gan.run.plugins import import_object, network_class, parse_weighted
+from losses import (
+    ADVERSARIAL,
+    PIXEL_LOSSES,
+    SIMILARITIES,
+    AdversarialLoss,
+    LossConfig,
+    PerceptualLoss,
+    PixelLoss,
+    SimilarityLoss,
+    VGGFeatures,
+    feature_matching_loss,
+)
+from losses.perceptual import FeatureExtractor
+from networks import ViTFeatures, perceptual_features
 
 Encoder = Any
 PairTerm = Callable[[PairBatch, Tensor], Tensor]
-Penalty = Callable[[nn.Module, PairBatch, Tensor], Tensor]
+JudgedTerm = Callable[[nn.Module, PairBatch, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -30,39 +44,92 @@ class Objective:
     """Terms of the generator's loss that need (batch, prediction) alone; only those with a weight above 0."""
     adversarial: AdversarialLoss
     weights: Mapping[str, float]
+    judged_terms: Mapping[str, JudgedTerm] = field(default_factory=dict)
+    """Further terms of the generator's loss, of (discriminator, batch, prediction); the discriminator's
+    weights rest meanwhile."""
     penalties: Mapping[str, Penalty] = field(default_factory=dict)
     """Further terms of the discriminator's loss, of (discriminator, batch, detached fake)."""
     modules: nn.ModuleDict = field(default_factory=nn.ModuleDict)
     """Losses of the user's own that hold weights or buffers, by name: trained with the generator, saved with
     the run."""
 
-    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """Weighted sum of raw terms; the only place where weights are applied."""
-        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+    def total(
+        self, terms: Mapping[str, Tensor], weights: Mapping[str, Tensor | float] | None = None
+    ) -> Tensor:
+        """Weighted sum of raw terms, by default with the constant weights; the only place where any apply."""
+        weights = self.weights if weights is None else weights
+        return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
 
 def perceptual_term(config: AdversarialConfig, encoder: Encoder, device: torch.device) -> PairTerm:
-    """Distance in frozen features: of this run's pretrained encoder, or of VGG.
+    """Distance in frozen features: of this run's pretrained encoder, of VGG, or of a vision transformer.
 
     Raises:
-        UserError: there is no pretrained encoder, or VGG's weights cannot be read.
+        UserError: there is no pretrained encoder, or the weights of another network cannot be read.
     """
-    signed = config.data.change == "signed"
-    if config.loss.perceptual == "encoder":
-        if encoder is None:
-            raise UserError(
-                "--pretrained none leaves the perceptual term without features: add --weights.perceptual 0, "
-                "or --loss.perceptual vgg16 --loss.perceptual-weights FILE"
-            )
-        loss = PerceptualLoss(perceptual_features(encoder), signed=signed)
+    features: FeatureExtractor
+    if config.loss.perceptual != "encoder":
+        features = _foreign_features(config.loss)
+    elif encoder is not None:
+        features = perceptual_features(encoder)
     else:
-        weights = config.loss.perceptual_weights
-        assert weights is not None  # LossConfig refuses VGG without weights
-        try:
-            loss = PerceptualLoss(VGGFeatures(config.loss.perceptual, weights), signed=signed)
-        except ValueError as error:
-            raise UserError(f"--loss.perceptual-weights: {error}") from error
-    loss = loss.to(device)
+        raise UserError(
+            "--pretrained none leaves the perceptual term without features: add --weights.perceptual 0, "
+            "or --loss.perceptual vgg16 --loss.perceptual-weights FILE"
+        )
+    return map_term(PerceptualLoss(features, signed=config.data.change == "signed").to(device))
+
+
+def _foreign_features(options: LossConfig) -> nn.Module:
+    weights = options.perceptual_weights
+    assert weights is not None  # LossConfig refuses others than the encoder without weights
+    try:
+        if options.perceptual == "vit":
+            return ViTFeatures(weights)
+        return VGGFeatures(cast(Any, options.perceptual), weights)
+    except ValueError as error:
+        raise UserError(f"--loss.perceptual-weights: {error}") from error
+
+
+def similarity_term(name: str, config: AdversarialConfig, device: torch.device) -> PairTerm:
+    """LPIPS or DISTS.
+
+    Raises:
+        UserError: the weights under them cannot be read.
+    """
+    weights = config.loss.vgg16_weights
+    assert weights is not None  # AdversarialConfig refuses the term without
+    try:
+        loss = SimilarityLoss(name, weights, signed=config.data.change == "signed")
+    except ValueError as error:
+        raise UserError(f"--loss.vgg16-weights: {error}") from error
+    return map_term(loss.to(device))
+
+
+def feature_matching_term(config: AdversarialConfig) -> JudgedTerm:
+    """Distance between the features that the discriminator has of the target and of the prediction.
+
+    Raises:
+        UserError: it does not show its features.
+    """
+    kind = network_class(config.discriminator, "--discriminator")
+    if "return_features" not in inspect.signature(kind.forward).parameters:
+        raise UserError(
+            f"--weights.feature-matching: --discriminator {config.discriminator} does not show its features "
+            "(its forward takes no return_features=True); set the weight to 0, or name another one"
+        )
+
+    def term(discriminator: nn.Module, batch: PairBatch, prediction: Tensor) -> Tensor:
+        with torch.no_grad():
+            _, real = discriminator(batch.baseline, batch.followup, _target(batch), return_features=True)
+        _, fake = discriminator(batch.baseline, batch.followup, prediction, return_features=True)
+        return feature_matching_loss(real, fake)
+
+    return term
+
+
+def map_term(loss: Callable[[Tensor, Tensor], Tensor]) -> PairTerm:
+    """A distance of the map as a whole to the target."""
     return lambda batch, prediction: loss(prediction, _target(batch))
 
 
@@ -85,6 +152,8 @@ def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.d
     terms = {name: pixel_term(of(config.loss)) for name, of in PIXEL_LOSSES.items() if weights[name] > 0}
     if weights["perceptual"] > 0:
         terms["perceptual"] = perceptual_term(config, encoder, device)
+    terms |= {name: similarity_term(name, config, device) for name in SIMILARITIES if weights[name] > 0}
+    judged = {"feature_matching": feature_matching_term(config)} if weights["feature_matching"] > 0 else {}
     modules = nn.ModuleDict()
     for spec in config.extra_loss:
         name, target, weight = parse_weighted(spec, "--extra-loss")
@@ -103,16 +172,24 @@ def build_objective(config: AdversarialConfig, encoder: Encoder, device: torch.d
         raise UserError(
             "every weight of the generator's loss is 0; set one of --weights.l1, .perceptual, .adversarial"
         )
-    if not terms and config.adversarial_start > 0:
-        raise UserError(
-            f"--adversarial-start {config.adversarial_start} leaves the first epochs without any term; "
-            "start at 0, or set --weights.l1 or --weights.perceptual"
-        )
-    used = {name: weight for name, weight in weights.items() if weight > 0}
+    for option, steps in {
+        "--adversarial-start": config.adversarial_start,
+        "--game.warmup-steps": config.game.warmup_steps,
+        "--game.gradient-share": config.game.gradient_share,
+    }.items():
+        if steps and not terms:
+            raise UserError(
+                f"{option} {steps} leaves the generator without any term to begin with; set it to 0, or set "
+                "--weights.l1 or --weights.perceptual"
+            )
+    penalties, of_penalties = penalties_of(config.loss)
+    used = {name: weight for name, weight in {**weights, **of_penalties}.items() if weight > 0}
     return Objective(
         pair_terms=terms,
         adversarial=ADVERSARIAL[config.loss.adversarial],
         weights=used,
+        judged_terms=judged,
+        penalties=penalties,
         modules=modules,
     )
 

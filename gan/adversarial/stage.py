@@ -1,6 +1,6 @@
 """The adversarial stage: put together, run, and judged."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
@@ -15,10 +15,21 @@ from data import PairBatch, augment_pairs, collate_pairs
 from data.base.errors import UserError
 from data.base.seeds import fold_seed
 from data.sources import open_pairs, settled
+from gan.adversarial.game import Standing, Turn, look, turn_of
+from gan.adversarial.gradients import ADVERSARIAL, SHARE
 from gan.adversarial.networks import build_discriminator, build_generator
 from gan.adversarial.objective import build_objective
 from gan.adversarial.options import AdversarialConfig
-from gan.adversarial.step import AdversarialState, adversarial_step, assemble, ema_update, set_trainable
+from gan.adversarial.step import (
+    AdversarialState,
+    adversarial_step,
+    assemble,
+    ema_update,
+    judge_both,
+    masked,
+    set_trainable,
+    true_map,
+)
 from gan.measures.baselines import BASELINES, baseline_maps
 from gan.measures.evaluation import REPLICATES, Evaluation, Tally
 from gan.measures.report import final_line, logged, summarise, table, write_cases, write_summary
@@ -35,11 +46,13 @@ from gan.run.handover import (
 )
 from gan.run.judge import of_sources
 from gan.run.loaders import Loaders, choose_cases, open_loaders
+from gan.run.log import RunLog
 from gan.run.loop import train
 from gan.run.optim import channels_last, learning_rate, set_learning_rate
 from gan.run.progress import Terms
 from gan.run.run import Run, parameter_count
 from gan.run.schedules import ema_decay
+from losses import shares_right
 
 MODEL = "model"
 """What the generator is called among the methods that are judged."""
@@ -66,8 +79,8 @@ def _train(run: Run, config: AdversarialConfig, pretrained: RunDir | None) -> Ru
     state = build_state(run.accelerator, config, encoder)
     loaders = open_loaders(run.accelerator, config, open_pairs, collate_pairs)
     cases = choose_cases(loaders.splits["val"], config.grid_cases)
-    stage = AdversarialStage(config, state, loaders, cases, run.directory)
-    run.kept |= {"ema": state.ema, "losses": state.objective.modules}
+    stage = AdversarialStage(config, state, loaders, cases, run.directory, run.log)
+    run.kept |= {"ema": state.ema, "losses": state.objective.modules, "game": state.averages}
     run.begin(loaders, news=stage.introduction(), pretrained=pretrained)
     train(run, stage, loaders)
 
@@ -114,13 +127,13 @@ def build_state(
 ) -> AdversarialState:
     """Networks, objective and optimisers of a run that starts from a pretrained encoder, or from none."""
     torch.manual_seed(fold_seed("initialisation", config.seed))
-    generator, discriminator = build_generator(config), build_discriminator(config)
+    generator, discriminator = build_generator(config), build_discriminator(config, encoder)
     if encoder is not None:
         transfer_encoder(channels_last(encoder), generator, config.pretrained)
     if config.freeze_encoder_epochs and not hasattr(generator, "encoder"):
         raise UserError("--freeze-encoder-epochs: this generator has no attribute encoder to freeze")
     objective = build_objective(config, encoder, accelerator.device)
-    return assemble(accelerator, generator, discriminator, objective, config.optim)
+    return assemble(accelerator, generator, discriminator, objective, config.optim, config.game)
 
 
 @dataclass(frozen=True)
@@ -132,6 +145,7 @@ class AdversarialStage:
     loaders: Loaders
     cases: list[Any]
     directory: RunDir
+    log: RunLog
     chooser = "average_precision"
     higher_is_better = True
     shown = ("l1", "adversarial", "discriminator")
@@ -148,10 +162,20 @@ class AdversarialStage:
             learns = epoch >= config.freeze_encoder_epochs
             set_trainable(self._encoder_parameters, learns)
             self._encoder.train(learns)  # statistics of a normalisation would move
-        playing = config.weights.adversarial > 0 and epoch >= config.adversarial_start
-        terms = adversarial_step(state, batches, adversarial=playing)
+        per_epoch, paused = self.loaders.steps_per_epoch, state.averages.paused
+        turn = turn_of(config, step, per_epoch=per_epoch, paused=paused)
+        terms = adversarial_step(state, batches, turn)
         ema_update(state, ema_decay(step, decay=config.ema_decay))
+        if turn.looks:
+            self._look(turn, terms)
         return terms
+
+    def _look(self, turn: Turn, terms: Terms) -> None:
+        """Look at how the game stands; what is known of D and its gradient counts once G hears all of it."""
+        share = terms.get(f"{SHARE}{ADVERSARIAL}") if turn.volume == 1 else None
+        standing = Standing.of(self.state.averages, share)
+        for sentence in look(self.state.averages, standing, self.config):
+            self.log.say(f"WARNING: {sentence}")
 
     def settings(self) -> dict[str, Any]:
         """Weights and learning rates of the moment."""
@@ -162,8 +186,25 @@ class AdversarialStage:
         }
 
     def evaluate(self, batches: Iterable[PairBatch]) -> dict[str, Any]:
-        """Numbers of the averaged generator."""
-        return dict(logged(self.judge(self.state.ema.module, batches), MODEL))
+        """Numbers of the averaged generator, and how D does on the maps of the one that it plays against."""
+        if self.config.weights.adversarial == 0:
+            return dict(logged(self.judge(self.state.ema.module, batches), MODEL))
+        right: list[Tensor] = []
+        judged = self.judge(self.state.ema.module, self._played(batches, right))
+        accuracy = self.state.accelerator.reduce(torch.stack(right).mean(), reduction="mean")
+        return {**logged(judged, MODEL), "disc_accuracy": accuracy.item()}
+
+    def _played(self, batches: Iterable[PairBatch], right: list[Tensor]) -> Iterator[PairBatch]:
+        """The batches; `right` gets the balanced accuracy over patches of each."""
+        unwrap = self.state.accelerator.unwrap_model
+        generator, discriminator = unwrap(self.state.generator), unwrap(self.state.discriminator)
+        threshold = self.state.objective.adversarial.threshold
+        for batch in batches:
+            generator.eval()
+            fake = self._predict(generator, batch)
+            generator.train()
+            right.append(accuracy(discriminator, masked(batch), fake, threshold))
+            yield batch
 
     def draw(self, path: Path) -> None:
         """The sample grid of the averaged generator, and what D makes of it."""
@@ -245,6 +286,18 @@ class AdversarialStage:
         with self.state.accelerator.autocast():
             change = generator(batch.baseline, batch.followup)
         return change.float()
+
+
+@torch.no_grad()
+def accuracy(
+    discriminator: nn.Module, batch: PairBatch, prediction: Tensor, threshold: float | None
+) -> Tensor:
+    """D's balanced accuracy over the patches of true maps and predictions; D is left as it was."""
+    discriminator.eval()
+    prediction = prediction if batch.valid is None else prediction * batch.valid
+    right = shares_right(*judge_both(discriminator, batch, true_map(batch), prediction), threshold)
+    discriminator.train()
+    return torch.stack(right).mean()
 
 
 @torch.no_grad()

@@ -29,6 +29,7 @@ from data.manifests.manifest import images_in_manifest, pairs_in_manifest
 from data.manifests.records import PAIR_FILES
 from data.manifests.splits import split_by_patient
 from data.prepare.writing import Recipe, prepare_records
+from gan.adversarial.game import Turn
 from gan.adversarial.options import PRESETS, AdversarialConfig
 from gan.adversarial.stage import build_state
 from gan.adversarial.step import adversarial_step
@@ -181,7 +182,7 @@ def waiting(config: AdversarialConfig) -> float:
     while done < WARM_UP + STEPS:
         order.epoch = done
         for batch in watch.iterate(loader):
-            adversarial_step(state, [batch], adversarial=True)
+            adversarial_step(state, [batch], Turn())
             done += 1
             if done == WARM_UP:
                 watch.waiting = watch.total = 0.0

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from data import ImageBatch, PairBatch, Radiograph, augment_images, augment_pairs
 from gan.adversarial import stage as adversarial
+from gan.adversarial.game import Turn
 from gan.adversarial.options import PRESETS as ADVERSARIAL
 from gan.adversarial.options import AdversarialConfig
 from gan.adversarial.step import adversarial_step, ema_update
@@ -91,7 +92,7 @@ def adversarial_pieces(
     augmented = transform()
 
     def step() -> None:
-        adversarial_step(state, [augmented], adversarial=True)
+        adversarial_step(state, [augmented], Turn())
         ema_update(state, config.ema_decay)
 
     films = [Radiograph(pixels=image[0, 0].cpu().numpy(), spacing_mm=None) for image in (baseline, followup)]

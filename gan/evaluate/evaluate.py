@@ -1,98 +1,32 @@
 """From runs and data to tables, files and pictures."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch.utils.data import ConcatDataset, DataLoader
-from tqdm import tqdm
+from torch.utils.data import ConcatDataset
 
-from data import PairBatch, collate_pairs
 from data.base.atomic import whole_folder
 from data.base.errors import DataError, UserError
 from data.batch import PairSample
-from data.config import SPLITS, DataConfig
+from data.config import SPLITS
 from data.findings import CHANGED
 from data.sources import Split, StreamedSplit, open_pairs, settled
+from gan.evaluate.judge import Judge
 from gan.evaluate.models import Model
 from gan.evaluate.options import EvaluateConfig
 from gan.evaluate.pictures import draw_pictures
-from gan.measures.baselines import BASELINES, baseline_maps
-from gan.measures.evaluation import Evaluation, Tally, edge
+from gan.evaluate.realism import TRUTH, judge_realism
+from gan.measures.baselines import BASELINES
+from gan.measures.evaluation import Evaluation, edge
 from gan.measures.groups import columns_of
 from gan.measures.localisation import Localisation
 from gan.measures.report import summarise, summarise_places, table, write_cases, write_places, write_summary
 from gan.measures.scores import bin_from
 from gan.run.directory import RunDir
 from gan.run.handover import ANY, seen_by
-
-
-@dataclass(frozen=True)
-class Judge:
-    """The models to be judged, and the data to judge them on."""
-
-    models: Mapping[str, Model]
-    data: DataConfig
-    device: torch.device
-
-    @property
-    def signed(self) -> bool:
-        """What maps mean."""
-        return self.data.change == "signed"
-
-    def batches(self, split: Any) -> Iterator[PairBatch]:
-        """The pairs of a split in its order, on the device; a target that a pair lacks is NaN."""
-        loader = DataLoader(
-            split,
-            batch_size=self.data.batch_size,
-            collate_fn=_collate,
-            num_workers=self.data.workers,
-        )
-        for batch in tqdm(loader, unit="batch", leave=False, disable=None):
-            yield batch.to(self.device)
-
-    def maps(self, batch: PairBatch) -> dict[str, torch.Tensor]:
-        """The change maps of all models, and of what is no model."""
-        maps = {name: model(batch.baseline, batch.followup) for name, model in self.models.items()}
-        return maps | baseline_maps(batch.baseline, batch.followup, signed=self.signed)
-
-    def judge(
-        self,
-        split: Any,
-        thresholds: Mapping[str, int] | None = None,
-        places: Mapping[str, Localisation] | None = None,
-    ) -> tuple[Evaluation, list[str]]:
-        """What all make of the pairs of a split, in one pass over it, and what of it could not be read.
-
-        Args:
-            split: the pairs.
-            thresholds: the bin from which a pixel is marked, of each method.
-            places: take in what each method makes of boxes and labels.
-        """
-        tally, skipped = Tally(self.signed, thresholds), list[str]()
-        for batch in self.batches(split):
-            maps = self.maps(batch)
-            further = {}
-            if thresholds is not None:
-                for name, model in self.models.items():
-                    further[name] = model.consistency(batch, maps[name], thresholds[name])
-            tally.add(maps, batch, further)
-            for name, scores in (places or {}).items():
-                scores.add(maps[name], batch)
-            skipped += batch.skipped
-        try:
-            return tally.judge(), skipped
-        except ValueError as error:
-            raise UserError(f"--data: {error}") from error
-
-    def thresholds(self, split: Any | None) -> dict[str, int] | None:
-        """Of each method the threshold with the best Dice on a split; None where none changed."""
-        if split is None:
-            return None
-        validated, _ = self.judge(split)
-        return validated.best_thresholds() if validated.changed else None
 
 
 def evaluate(config: EvaluateConfig, folders: Mapping[str, Path], out: Path) -> None:
@@ -110,11 +44,16 @@ def evaluate(config: EvaluateConfig, folders: Mapping[str, Path], out: Path) -> 
     _warn_of_seen(config, splits)
     pairs: Any = ConcatDataset(cast(Any, [splits[name] for name in wanted(config) if name in splits]))
     thresholds = choose_thresholds(judge, config, splits)
+    realism = judge_realism(judge, pairs) if config.critic else {}
     places = {name: Localisation(signed=judge.signed) for name in (*models, *BASELINES)}
     evaluation, skipped = judge.judge(pairs, thresholds, places)
     by = _known_columns(config.by, evaluation)
     summary = summarise(evaluation, models=list(models), by=by, replicates=config.replicates)
     summary |= {"runs": list(models), "split": config.split, "skipped": skipped}
+    if realism:
+        summary["truth"] = realism.pop(TRUTH)
+        for name, numbers in realism.items():
+            summary["methods"][name] |= numbers
     if has_places := any(scores.pairs for scores in places.values()):
         summary["places"] = summarise_places(places, replicates=config.replicates)
     titles = {**{run: run for run in models}, **BASELINES}
@@ -167,16 +106,6 @@ def choose_thresholds(judge: Judge, config: EvaluateConfig, splits: Mapping[str,
     told = (f"{edge(level):.3f} for {name}" for name, level in chosen.items() if name != "empty")
     print(f"thresholds, by the Dice of the validation pairs: {', '.join(told)}")
     return chosen
-
-
-def _collate(samples: Sequence[PairSample]) -> PairBatch:
-    return collate_pairs([_with_target(sample) for sample in samples])
-
-
-def _with_target(sample: PairSample) -> PairSample:
-    if sample.target is not None:
-        return sample
-    return replace(sample, target=torch.full_like(sample.followup, torch.nan))
 
 
 def _known_columns(by: Iterable[str], evaluation: Evaluation) -> list[str]:

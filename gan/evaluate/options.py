@@ -41,6 +41,9 @@ class EvaluateConfig:
     validation pairs, or 0.05 where there are none that changed."""
     replicates: int = 1000
     """Bootstrap replicates of the patients, for 95 % intervals; 0 for none."""
+    critic: bool = False
+    """Also say how real the maps of changed pairs look: how well a small critic, trained afresh on other
+    patients, tells them from true maps, and how far their spectra are off."""
     cases: int = 5
     """Rows in the pictures of the best and of the worst cases."""
     out: Path | None = None

@@ -68,6 +68,11 @@ NUMBERS: Mapping[str, Mapping[str, Number]] = {
         "itself_area": Number("against itself: area marked", 4, False),
         "itself_largest": Number("against itself: largest value", 3, False),
     },
+    "looks (changed pairs)": {
+        "critic": Number("fresh critic's accuracy (0.5: fooled)", 3, False),
+        "spectral_distance": Number("distance of radial spectra (dB)", 2, False),
+        "checkerboard": Number("checkerboard, share of its power", 3, False),
+    },
 }
 """By section, in the order of the table."""
 BROKEN_DOWN = ("pair_average_precision", "dice", "sensitivity", "false_marks", "silent_marks")

@@ -140,7 +140,7 @@ def find_pretrained(pretrained: str) -> RunDir | None:
     if pretrained == "none":
         return None
     if pretrained == "auto":
-        finished = [path for path in RUNS.glob("pretrain*") if _has_encoder(path) and _is_finished(path)]
+        finished = [path for path in RUNS.glob("pretrain*") if _has_encoder(path) and is_finished(path)]
         if not finished:
             raise UserError(
                 "no finished pretraining run under runs/pretrain*: make one with `python -m gan.pretrain`, "
@@ -156,8 +156,8 @@ def find_pretrained(pretrained: str) -> RunDir | None:
     return RunDir(Path(pretrained))
 
 
-def _is_finished(run: Path) -> bool:
-    """Whether the run got as far as its final numbers: its encoder may still change until then."""
+def is_finished(run: Path) -> bool:
+    """Whether the run got as far as its final numbers: what it hands on may still change until then."""
     metrics = RunDir(run).metrics
     return metrics.is_file() and '"split": "test"' in metrics.read_text()
 

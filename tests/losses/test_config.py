@@ -22,12 +22,15 @@ def test_zero_weights_are_legal():
     ("options", "message"),
     [
         (
-            {"adversarial": "wasserstein"},
-            "'wasserstein'; it must be one of hinge, least_squares, non_saturating",
+            {"adversarial": "logistic"},
+            "'logistic'; it must be one of hinge, least_squares, non_saturating, relativistic, wasserstein",
         ),
-        ({"perceptual": "resnet"}, "'resnet'; it must be one of encoder, vgg16, vgg19"),
+        ({"perceptual": "resnet"}, "'resnet'; it must be one of encoder, vgg16, vgg19, vit"),
         ({"foreground_weight": -1}, "foreground_weight is -1"),
         ({"foreground_threshold": -0.1}, "foreground_threshold is -0.1"),
+        ({"adversarial": "relativistic", "r1": 1.0}, "without r2, which diverges; set both"),
+        ({"r2": -1}, "r2 is -1"),
+        ({"penalty_every": 0}, "penalty_every is 0; it must be at least 1"),
         ({"perceptual": "vgg16"}, "perceptual_weights is not set"),
     ],
 )

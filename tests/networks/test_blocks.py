@@ -107,6 +107,16 @@ def test_decoder_block_joins_its_skip() -> None:
     assert (skip.grad != 0).all()
 
 
+def test_a_decoder_that_resizes_spreads_a_pixel_evenly_where_a_deconvolution_need_not() -> None:
+    """Over a constant image, the one differs from pixel to pixel of its stride, the other not at all."""
+    x = torch.ones(1, 8, 6, 6)
+    for upsampling, even in (("resize", True), ("deconvolution", False)):
+        upsampled = networks.DecoderBlock(8, 4, norm_groups=4, upsampling=upsampling).deconv(x)
+        assert upsampled.shape == (1, 4, 12, 12)
+        inside = upsampled[..., 1:-1, 1:-1]
+        assert torch.allclose(inside, inside[..., :1, :1], atol=1e-6) == even
+
+
 def test_decoder_block_refuses_a_kernel_that_shifts() -> None:
     with pytest.raises(ValueError, match="deconv_kernel_size=3 is not deconv_stride=2 plus"):
         networks.DecoderBlock(8, 4, 3, 2)

@@ -83,3 +83,23 @@ def test_counts_must_be_positive(option: str) -> None:
 def test_wrong_number_of_channels_is_named() -> None:
     with pytest.raises(ValueError, match="have 2 channels together, not in_channels=3"):
         Discriminator(base_channels=4)(draw(1, 1, 64, 64), draw(1, 1, 64, 64))
+
+
+def test_a_gain_is_that_of_the_map_alone() -> None:
+    plain, loud = (Discriminator(base_channels=4, map_gain=gain).eval() for gain in (1.0, 20.0))
+    loud.load_state_dict(plain.state_dict())
+    baseline, followup, change = draw(3, 2, 1, 64, 64)
+    assert torch.equal(loud(baseline, followup, change), plain(baseline, followup, 20 * change))
+
+
+def test_maps_are_standardised_by_all_true_ones_seen_so_far() -> None:
+    plain = Discriminator(base_channels=4).eval()
+    ours = Discriminator(base_channels=4, standardise=True).eval()
+    ours.load_state_dict(plain.state_dict())
+    baseline, followup, change = draw(3, 2, 1, 64, 64)
+    judged = ours(baseline, followup, change)
+    torch.testing.assert_close(judged, plain(baseline, followup, change))  # nothing known yet
+    for mean_square in (0.01, 0.03, 0.08):
+        ours.map_scale.observe(torch.tensor(mean_square))
+    torch.testing.assert_close(ours(baseline, followup, change), plain(baseline, followup, change / 0.2))
+    assert ours.state_dict()["map_scale.mean_square"].item() == pytest.approx(0.04)

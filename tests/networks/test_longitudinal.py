@@ -124,13 +124,20 @@ def test_what_two_equal_images_show_does_not_matter_to_a_comparison_by_differenc
         assert torch.allclose(*maps, atol=1e-4) is same
 
 
-def test_a_model_saved_before_there_was_a_choice_compares_both_images(tmp_path) -> None:
+def test_a_model_saved_before_there_was_a_choice_is_as_it_was(tmp_path) -> None:
     config = replace(TINY, comparison="concatenation")
     model = LongitudinalMIMModel(config=config).eval()
     model.save_pretrained(tmp_path)
     saved = json.loads((tmp_path / "config.json").read_text())
-    del saved["config"]["comparison"]
+    del saved["config"]["comparison"], saved["config"]["upsampling"]
     (tmp_path / "config.json").write_text(json.dumps(saved))
     loaded = LongitudinalMIMModel.from_pretrained(tmp_path)
     assert loaded.config == config
     assert torch.equal(loaded(*pair()), model(*pair()))
+
+
+def test_a_decoder_that_resizes_is_saved_and_loaded(tmp_path) -> None:
+    model = LongitudinalMIMModelBig(config=replace(TINY, upsampling="resize")).eval()
+    assert not any(isinstance(layer, torch.nn.ConvTranspose2d) for layer in model.decoder.modules())
+    model.save_pretrained(tmp_path)
+    assert torch.equal(LongitudinalMIMModelBig.from_pretrained(tmp_path)(*pair()), model(*pair()))

@@ -33,3 +33,10 @@ def test_it_comes_back_from_its_folder_with_its_options(tmp_path):
 def test_a_count_that_is_not_positive_is_refused():
     with pytest.raises(ValueError, match="base_channels"):
         PixelDiscriminator(base_channels=0)
+
+
+def test_maps_come_at_their_scale():
+    plain, loud = PixelDiscriminator(base_channels=4).eval(), PixelDiscriminator(base_channels=4, map_gain=9)
+    loud.eval().load_state_dict(plain.state_dict())
+    baseline, followup, change = images()
+    assert torch.equal(loud(baseline, followup, change), plain(baseline, followup, 9 * change))

@@ -1,18 +1,20 @@
 import json
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from data import PairBatch
 from data.base.errors import UserError
+from data.config import DataConfig
 from gan.adversarial.networks import build_discriminator, build_generator
 from gan.adversarial.objective import build_objective
-from gan.adversarial.options import PRESETS, DiscriminatorConfig
+from gan.adversarial.options import PRESETS, AdversarialConfig, DiscriminatorConfig, GameConfig
 from gan.run.handover import ANY, Preprocessing, load_network, save_network
 from gan.run.plugins import import_object, parse_weighted
-from losses import PIXEL_LOSSES
+from losses import PIXEL_LOSSES, SIMILARITIES, LossConfig, LossWeights
 from networks import BottleneckEncoder, Discriminator, LongitudinalMIMModel
 from tests.gan import plugins
 from tests.networks.encoders import Shrinking
@@ -136,7 +138,8 @@ def test_a_broken_generator_file_is_named(tmp_path):
 
 
 def test_every_weight_of_the_configuration_has_its_term():
-    assert set(PIXEL_LOSSES) | {"perceptual", "adversarial"} == set(vars(config().weights))
+    others = {"perceptual", "adversarial", "feature_matching"}
+    assert {*PIXEL_LOSSES, *SIMILARITIES, *others} == set(vars(config().weights))
 
 
 def test_terms_with_weight_zero_are_not_built():
@@ -158,6 +161,60 @@ def test_the_perceptual_term_reaches_the_prediction_and_not_the_encoder():
     assert all(parameter.grad is None for parameter in encoder.parameters())
     assert all(parameter.requires_grad for parameter in encoder.parameters())
     assert objective.pair_terms["perceptual"](batch, batch.target) == 0
+
+
+def test_feature_matching_is_what_the_discriminator_makes_of_target_and_prediction():
+    settings = config(
+        disc=DiscriminatorConfig(base_channels=4, num_scales=2, num_layers=1, spectral_norm=False)
+    )
+    settings.weights.perceptual = settings.weights.l1 = 0
+    settings.weights.feature_matching = 3
+    term = build_objective(settings, None, CPU).judged_terms["feature_matching"]
+    batch, discriminator = pair_batch(), build_discriminator(settings)
+    prediction = torch.rand_like(batch.target, requires_grad=True)
+    assert term(discriminator, batch, batch.target) == 0
+    term(discriminator, batch, prediction).backward()
+    assert prediction.grad.abs().sum() > 0
+    settings.discriminator = f"{HERE}:Discriminator"
+    with pytest.raises(UserError, match=r"--weights.feature-matching: .* does not show its features"):
+        build_objective(settings, None, CPU)
+
+
+@pytest.mark.parametrize(
+    ("change", "weights", "words"),
+    [
+        ("magnitude", {"sign": 1}, "weights.sign is for signed maps"),
+        ("signed", {"feature_matching": 1, "adversarial": 0}, "needs a discriminator that learns"),
+        ("signed", {"dists": 1}, "need loss.vgg16-weights"),
+    ],
+)
+def test_a_term_that_cannot_be_had_is_refused(change, weights, words):
+    data = DataConfig(change=change)
+    with pytest.raises(ValueError, match=words):
+        AdversarialConfig(data=data, weights=LossWeights(**weights))
+    if "sign" in weights:
+        assert AdversarialConfig(data=DataConfig(change="signed"), weights=LossWeights(sign=1))
+
+
+@pytest.mark.parametrize(
+    ("weights", "loss", "words"),
+    [
+        (
+            {"lpips": 1},
+            {"vgg16_weights": Path("absent.pth")},
+            r"--loss.vgg16-weights: absent.pth does not exist",
+        ),
+        (
+            {"perceptual": 1},
+            {"perceptual": "vit", "perceptual_weights": Path("absent")},
+            "--loss.perceptual-weights: absent: no such folder",
+        ),
+    ],
+)
+def test_weights_that_are_not_there_are_named_by_their_option(weights, loss, words):
+    settings = config(weights=LossWeights(**{"perceptual": 0, **weights}), loss=LossConfig(**loss))
+    with pytest.raises(UserError, match=words):
+        build_objective(settings, None, CPU)
 
 
 def test_an_extra_loss_joins_the_objective_under_its_name():
@@ -254,10 +311,18 @@ def test_nothing_to_train_on_is_refused():
         build_objective(settings, None, CPU)
 
 
-def test_a_term_must_be_there_before_the_adversarial_one_starts():
-    settings = config(adversarial_start=1)
+@pytest.mark.parametrize(
+    ("option", "change"),
+    [
+        ("--adversarial-start 1", {"adversarial_start": 1}),
+        ("--game.warmup-steps 5", {"game": GameConfig(warmup_steps=5)}),
+        ("--game.gradient-share 0.2", {"game": GameConfig(gradient_share=0.2)}),
+    ],
+)
+def test_a_term_must_be_there_before_the_adversarial_one_starts(option, change):
+    settings = config(**change)
     settings.weights.l1 = settings.weights.perceptual = 0
-    with pytest.raises(UserError, match=r"--adversarial-start 1 leaves the first epochs without any term"):
+    with pytest.raises(UserError, match=f"{option} leaves the generator without any term to begin with"):
         build_objective(settings, None, CPU)
 
 

@@ -3,11 +3,13 @@
 import csv
 import json
 import shutil
+from functools import partial
 
 import pytest
 
 from data.base.errors import UserError
 from gan.evaluate.options import EvaluateConfig, free_folder, parse
+from gan.measures.critic import critic_accuracy
 from gan.run.generator import generator_folder
 from tests.calling import call
 from tests.micro import MICRO_ADVERSARIAL
@@ -97,6 +99,24 @@ def test_a_plain_unet_is_trained_and_judged_like_any_generator_signed(tmp_path, 
     assert done.returncode == 0, done.stderr
     assert "AP, wrong sign is wrong" in done.stdout
     assert (tmp_path / "runs" / "evaluate" / "reliability.png").is_file()
+
+
+def test_the_critic_says_how_real_the_maps_look(place, pairs_folder, monkeypatch):
+    monkeypatch.setattr("gan.evaluate.realism.critic_accuracy", partial(critic_accuracy, steps=2))
+    path = manifest(place, pairs_folder)
+    done = evaluate(place, "runs/adversarial", "--data.path", path, "--critic")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((place / "runs" / "evaluate" / "summary.json").read_text())
+    ours = summary["methods"]["runs/adversarial"]
+    assert 0 <= ours["critic"]["value"] <= 1
+    assert ours["spectral_distance"]["value"] > 0
+    assert {"value"} == set(ours["checkerboard"]) == set(summary["truth"]["checkerboard"])
+    assert "critic" not in summary["methods"]["empty"]
+    assert "fresh critic's accuracy" in done.stdout
+    path = manifest(place, pairs_folder, patients=3)
+    done = evaluate(place, "runs/adversarial", "--data.path", path, "--critic")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--critic: 3 patients whose change is known are too few" in done.stderr
 
 
 def test_pairs_without_targets_are_looked_at_for_marks(place, pairs_folder):

@@ -78,7 +78,7 @@ def test_resume_starts_from_the_options_of_the_run(tmp_path):
         (["--weights.l2", "5"], ["--weights.l2", "perhaps", "--weights.l1"]),
         (["--weights.l1", "-5"], ["weights.l1", "-5", "negative"]),
         (["--weights.l1", "many"], ["--weights.l1", "many"]),
-        (["--loss.adversarial", "wasserstein"], ["wasserstein", "hinge", "least_squares", "non_saturating"]),
+        (["--loss.adversarial", "logistic"], ["logistic", "hinge", "least_squares", "non_saturating"]),
         (["--epochs", "0"], ["epochs", "0", "at least 1"]),
         (["--preset", "huge"], ["--preset", "huge", "tiny", "small", "base"]),
         (["--config"], ["--config", "value"]),
