@@ -175,6 +175,7 @@ def problems(standing: Standing, config: AdversarialConfig) -> Iterator[tuple[st
         remedies = [f"change {rate}"]
         remedies += [] if config.disc.standardise else ["add --disc.standardise"]
         remedies += ["try --disc.no-spectral-norm"] if config.disc.spectral_norm else []
+        remedies += ["lower --loss.r1 and --loss.r2"] if config.loss.r1 or config.loss.r2 else []
         right = f"it gets {accuracy:.0%} of patches right, guessing 50%"
         yield "blind", f"the discriminator is blind: {right}; {', or '.join(remedies)}"
     if accuracy is not None and accuracy > WON:

@@ -131,6 +131,13 @@ def test_every_problem_has_a_name_and_one_sentence_with_a_remedy(state, name, wo
     assert "\n" not in sentence
 
 
+def test_remedies_are_those_of_the_options_in_use():
+    options = config()
+    options.disc.standardise, options.disc.spectral_norm, options.loss.r1 = True, False, 1.0
+    ((_, sentence),) = problems(standing(right=0.5), options)
+    assert sentence.endswith("(now 0.0005), or lower --loss.r1 and --loss.r2")
+
+
 def test_every_option_that_is_proposed_is_one():
     states = [standing(0.5, 0.001, share=0), standing(0.99, 0.9)]
     sentences = " ".join(sentence for state in states for _, sentence in problems(state, config()))
