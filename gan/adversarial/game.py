@@ -159,10 +159,13 @@ class Standing:
         )
 
 
-def look(averages: Averages, standing: Standing, config: AdversarialConfig) -> list[str]:
-    """Decide whether the discriminator has to wait, and say what has been wrong for some looks, once."""
+def look(averages: Averages, standing: Standing, config: AdversarialConfig, *, heard: bool) -> list[str]:
+    """Decide whether the discriminator has to wait, and say what has been wrong for some looks, once.
+
+    Of the discriminator nothing is said until it is `heard` in full: it learns alone, and may well win.
+    """
     averages.paused = standing.accuracy is not None and standing.accuracy > config.game.pause_above
-    found = dict(problems(standing, config))
+    found = {name: text for name, text in problems(standing, config) if heard or name == "collapsed"}
     averages.held = {name: averages.held.get(name, 0) + 1 for name in found}
     return [sentence for name, sentence in found.items() if averages.held[name] == _PATIENCE]
 

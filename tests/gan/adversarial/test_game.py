@@ -149,25 +149,34 @@ def test_every_option_that_is_proposed_is_one():
 
 def test_a_problem_is_said_once_when_it_has_lasted_and_again_when_it_comes_back():
     averages, options = Averages(), config()
-    said = [len(look(averages, standing(right=0.5), options)) for _ in range(8)]
+    said = [len(look(averages, standing(right=0.5), options, heard=True)) for _ in range(8)]
     assert said == [0, 0, 0, 0, 1, 0, 0, 0]
-    look(averages, standing(), options)
-    assert sum(len(look(averages, standing(right=0.5), options)) for _ in range(8)) == 1
+    look(averages, standing(), options, heard=True)
+    assert sum(len(look(averages, standing(right=0.5), options, heard=True)) for _ in range(8)) == 1
+
+
+def test_nothing_is_said_of_a_d_that_learns_alone():
+    averages, options = Averages(), config(pause_above=0.9)
+    alone = standing(right=0.99, area=0.001, share=0)
+    said = [look(averages, alone, options, heard=False) for _ in range(8)]
+    assert [len(sentences) for sentences in said] == [0, 0, 0, 0, 1, 0, 0, 0]
+    assert "collapsed" in said[4][0]
+    assert averages.paused
 
 
 def test_d_rests_while_it_runs_away():
     averages, options = Averages(), config(pause_above=0.8)
     for right, paused in ((0.7, False), (0.81, True), (0.8, False)):
-        look(averages, standing(right=right), options)
+        look(averages, standing(right=right), options, heard=True)
         assert averages.paused == paused
-    look(averages, standing(right=1.0), config())
+    look(averages, standing(right=1.0), config(), heard=True)
     assert not averages.paused, "1 is never"
 
 
 def test_the_game_comes_back_from_its_state():
     averages = Averages()
     feed(averages, **{RIGHT_REAL: 0.4, RIGHT_FAKE: 0.5, AREA_TARGET: 0.04})
-    look(averages, standing(right=0.5), config())
+    look(averages, standing(right=0.5), config(), heard=True)
     averages.paused = True
     again = Averages()
     again.load_state_dict(averages.state_dict())
