@@ -159,10 +159,13 @@ class Standing:
         )
 
 
-def look(averages: Averages, standing: Standing, config: AdversarialConfig) -> list[str]:
-    """Decide whether the discriminator has to wait, and say what has been wrong for some looks, once."""
+def look(averages: Averages, standing: Standing, config: AdversarialConfig, *, heard: bool) -> list[str]:
+    """Decide whether the discriminator has to wait, and say what has been wrong for some looks, once.
+
+    Of the discriminator nothing is said until it is `heard` in full: it learns alone, and may well win.
+    """
     averages.paused = standing.accuracy is not None and standing.accuracy > config.game.pause_above
-    found = dict(problems(standing, config))
+    found = {name: text for name, text in problems(standing, config) if heard or name == "collapsed"}
     averages.held = {name: averages.held.get(name, 0) + 1 for name in found}
     return [sentence for name, sentence in found.items() if averages.held[name] == _PATIENCE]
 
@@ -175,6 +178,7 @@ def problems(standing: Standing, config: AdversarialConfig) -> Iterator[tuple[st
         remedies = [f"change {rate}"]
         remedies += [] if config.disc.standardise else ["add --disc.standardise"]
         remedies += ["try --disc.no-spectral-norm"] if config.disc.spectral_norm else []
+        remedies += ["lower --loss.r1 and --loss.r2"] if config.loss.r1 or config.loss.r2 else []
         right = f"it gets {accuracy:.0%} of patches right, guessing 50%"
         yield "blind", f"the discriminator is blind: {right}; {', or '.join(remedies)}"
     if accuracy is not None and accuracy > WON:

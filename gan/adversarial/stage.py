@@ -171,10 +171,9 @@ class AdversarialStage:
         return terms
 
     def _look(self, turn: Turn, terms: Terms) -> None:
-        """Look at how the game stands; what is known of D and its gradient counts once G hears all of it."""
-        share = terms.get(f"{SHARE}{ADVERSARIAL}") if turn.volume == 1 else None
-        standing = Standing.of(self.state.averages, share)
-        for sentence in look(self.state.averages, standing, self.config):
+        """Look at how the game stands, and say what is wrong with it."""
+        standing = Standing.of(self.state.averages, terms.get(f"{SHARE}{ADVERSARIAL}"))
+        for sentence in look(self.state.averages, standing, self.config, heard=turn.volume == 1):
             self.log.say(f"WARNING: {sentence}")
 
     def settings(self) -> dict[str, Any]:

@@ -60,8 +60,16 @@ def test_a_discriminator_needs_positive_counts(option: str) -> None:
 
 
 def test_the_discriminators_options_are_its_arguments_with_their_defaults() -> None:
-    from networks import Discriminator
+    from networks import Discriminator, PixelDiscriminator, ProjectedDiscriminator
 
-    parameters = inspect.signature(Discriminator).parameters
-    options = {name: parameter.default for name, parameter in parameters.items() if name != "in_channels"}
-    assert options == asdict(DiscriminatorConfig())
+    known = asdict(DiscriminatorConfig())
+    taken = {}
+    for kind in (Discriminator, PixelDiscriminator, ProjectedDiscriminator):
+        parameters = inspect.signature(kind).parameters
+        options = {name: parameter.default for name, parameter in parameters.items() if name in known}
+        taken |= options
+        assert options == {
+            name: known[name] if name != "features" else inspect.Parameter.empty for name in options
+        }
+        assert set(parameters) - set(options) <= {"in_channels"}
+    assert set(taken) == set(known)

@@ -131,6 +131,13 @@ def test_every_problem_has_a_name_and_one_sentence_with_a_remedy(state, name, wo
     assert "\n" not in sentence
 
 
+def test_remedies_are_those_of_the_options_in_use():
+    options = config()
+    options.disc.standardise, options.disc.spectral_norm, options.loss.r1 = True, False, 1.0
+    ((_, sentence),) = problems(standing(right=0.5), options)
+    assert sentence.endswith("(now 0.0005), or lower --loss.r1 and --loss.r2")
+
+
 def test_every_option_that_is_proposed_is_one():
     states = [standing(0.5, 0.001, share=0), standing(0.99, 0.9)]
     sentences = " ".join(sentence for state in states for _, sentence in problems(state, config()))
@@ -142,25 +149,34 @@ def test_every_option_that_is_proposed_is_one():
 
 def test_a_problem_is_said_once_when_it_has_lasted_and_again_when_it_comes_back():
     averages, options = Averages(), config()
-    said = [len(look(averages, standing(right=0.5), options)) for _ in range(8)]
+    said = [len(look(averages, standing(right=0.5), options, heard=True)) for _ in range(8)]
     assert said == [0, 0, 0, 0, 1, 0, 0, 0]
-    look(averages, standing(), options)
-    assert sum(len(look(averages, standing(right=0.5), options)) for _ in range(8)) == 1
+    look(averages, standing(), options, heard=True)
+    assert sum(len(look(averages, standing(right=0.5), options, heard=True)) for _ in range(8)) == 1
+
+
+def test_nothing_is_said_of_a_d_that_learns_alone():
+    averages, options = Averages(), config(pause_above=0.9)
+    alone = standing(right=0.99, area=0.001, share=0)
+    said = [look(averages, alone, options, heard=False) for _ in range(8)]
+    assert [len(sentences) for sentences in said] == [0, 0, 0, 0, 1, 0, 0, 0]
+    assert "collapsed" in said[4][0]
+    assert averages.paused
 
 
 def test_d_rests_while_it_runs_away():
     averages, options = Averages(), config(pause_above=0.8)
     for right, paused in ((0.7, False), (0.81, True), (0.8, False)):
-        look(averages, standing(right=right), options)
+        look(averages, standing(right=right), options, heard=True)
         assert averages.paused == paused
-    look(averages, standing(right=1.0), config())
+    look(averages, standing(right=1.0), config(), heard=True)
     assert not averages.paused, "1 is never"
 
 
 def test_the_game_comes_back_from_its_state():
     averages = Averages()
     feed(averages, **{RIGHT_REAL: 0.4, RIGHT_FAKE: 0.5, AREA_TARGET: 0.04})
-    look(averages, standing(right=0.5), config())
+    look(averages, standing(right=0.5), config(), heard=True)
     averages.paused = True
     again = Averages()
     again.load_state_dict(averages.state_dict())
