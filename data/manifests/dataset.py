@@ -127,6 +127,11 @@ class _FromFiles(Generic[RecordT]):
         self._aligned = Aligner(enabled=self.align)
 
     @property
+    def files(self) -> list[str]:
+        """Paths of what samples are read from."""
+        return self.records.files
+
+    @property
     def patients(self) -> list[str]:
         """Names of the patients, sorted."""
         return self.records.patients
@@ -196,6 +201,12 @@ class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
         self.labels, self.patients, self.identity = dataset.labels, dataset.patients, dataset.identity
         self.stand_ins_count = stand_ins_count
         self._unreadable: dict[int, str] = {}
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of what samples are read from."""
+        files: list[str] = self.dataset.files
+        return files
 
     def __len__(self) -> int:
         return len(self.dataset)

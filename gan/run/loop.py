@@ -192,6 +192,8 @@ def end_epoch(run: Run, stage: Stage, loaders: Loaders, epoch: int) -> None:
         grid = run.directory.sample(epoch)
         stage.draw(grid)
         log.picture("samples", grid, step=progress.step)
+        if run.files is not None and (warning := run.files.warning()):
+            log.say(warning)
     value = numbers[stage.chooser]
     if value is None:
         log.say(

@@ -51,6 +51,9 @@ class StageConfig:
     """With --resume: import what the options of a run that was started elsewhere name outside of networks."""
     seed: int = 0
     """Seed of initialisation, order, augmentation and masks."""
+    deterministic: bool = False
+    """Use deterministic algorithms only, which are slower on a GPU: the same run twice is then the same to
+    the bit there, too. An operation that has none stops the run."""
     epochs: int = 1
     """Passes over the training data."""
     max_steps: int | None = None

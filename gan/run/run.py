@@ -2,10 +2,9 @@
 
 import hashlib
 import math
-import platform
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -27,14 +26,16 @@ from gan.run.checkpoint import (
 from gan.run.commandline import to_yaml
 from gan.run.directory import RunDir, claim_run_dir, create_run_dir, give_up
 from gan.run.disk import require_room
+from gan.run.files import DataFiles
 from gan.run.handover import seen_by, weights_digest
 from gan.run.loaders import Loaders
 from gan.run.log import RunLog
 from gan.run.options import StageConfig
 from gan.run.progress import Progress
+from gan.run.record import record_start
 from gan.run.trust import foreign_code, remember, require_trust
 
-_VERSIONS = ("torch", "torchvision", "transformers", "kornia", "accelerate", "numpy")
+_FINGERPRINT = "the data (fingerprint of samples, patients and splits)"
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Run:
     progress: Progress = field(default_factory=Progress)
     kept: dict[str, nn.Module] = field(default_factory=dict)
     """Modules a checkpoint holds besides those that accelerate has prepared, by name."""
+    files: DataFiles | None = None
+    """Those that hold the data; the main process looks at them."""
     lock: FileLock | None = None
     """Of the directory; the main process holds it."""
 
@@ -59,6 +62,7 @@ class Run:
             UserError: the precision is not to be had on this device, or the directory cannot be used.
         """
         require_trust(config)
+        compute_deterministically(config.deterministic)
         process = PartialState(cpu=config.cpu)
         if config.mixed_precision == "fp16" and process.device.type == "cpu":
             raise UserError("--mixed-precision fp16 needs a GPU; use bf16 or no on the CPU")
@@ -114,6 +118,8 @@ class Run:
         self.progress.identity = {**_identity(self.config, loaders), **(identity or {})}
         if pretrained is not None:
             self.progress.identity["the encoder in --pretrained"] = weights_digest(pretrained)
+        if self.accelerator.is_main_process:
+            self.files = DataFiles.of(loaders.splits, self.directory)
         if self.config.resume is not None:
             self._resume()
         if self.accelerator.is_main_process:
@@ -152,6 +158,8 @@ class Run:
                     f"--resume {self.directory.path}: {name} was {self.progress.identity.get(name)} and is "
                     f"{value} now; resume with what the run was started with, or start a new run"
                 )
+        if self.files is not None:
+            self.files.require_those_of_the_start()
         self.log.resume(self.progress.step)
 
     def _write_down(self, loaders: Loaders) -> None:
@@ -162,9 +170,17 @@ class Run:
         create_run_dir(self.directory, overwrite=config.overwrite)
         if config.resume is None and foreign_code(config):
             remember(self.directory)
-        versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
-        header = f"# on {self.accelerator.device}, Python {platform.python_version()}, {versions}\n"
-        write_text(self.directory.config, header + to_yaml(self.config))
+        write_text(self.directory.config, to_yaml(self.config))
+        assert self.files is not None  # of the main process, which alone comes here
+        self.files.write()
+        record_start(
+            self.directory.starts,
+            self.accelerator,
+            config,
+            step=self.progress.step,
+            data=self.progress.identity[_FINGERPRINT],
+            files=self.files.contents.fingerprint,
+        )
         # Of streamed training data nobody knows the patients in advance.
         rows = [(patient, name) for name, split in loaders.splits.items() for patient in split.patients or ()]
         write_rows(self.directory.split, [("patient_id", "split"), *rows])
@@ -198,13 +214,21 @@ def _identity(config: StageConfig, loaders: Loaders) -> dict[str, Any]:
     options = ("image_size", "change", "intensity", "framing", "align", "on_error", "batch_size", "augment")
     plain = asdict(config.data)
     return {
-        "the data (fingerprint of samples, patients and splits)": fingerprint,
+        _FINGERPRINT: fingerprint,
         "--seed": config.seed,
         "the number of training samples": len(loaders.splits["train"]),
         "the number of batches an epoch": len(loaders.train),
         "--gradient-accumulation": config.gradient_accumulation,
         **{f"--data.{name.replace('_', '-')}": plain[name] for name in options},
     }
+
+
+def compute_deterministically(wanted: bool) -> None:
+    """Have PyTorch use deterministic algorithms only, or whichever it likes; before a GPU is touched."""
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in a fixed order with it
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(wanted)
 
 
 def parameter_count(model: nn.Module) -> str:

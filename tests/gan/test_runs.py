@@ -2,6 +2,7 @@
 
 import json
 import os
+import pkgutil
 import re
 import shutil
 import signal
@@ -213,6 +214,43 @@ def test_a_stopped_pretraining_run_equals_the_uninterrupted_one(
     assert lines(folder.metrics)[-1] == lines(reference / "metrics.jsonl")[-1]
     ours, expected = (load_file(path / "encoder" / "model.safetensors") for path in (folder.path, reference))
     assert all(torch.equal(ours[name], expected[name]) for name in expected)
+
+
+def test_files_that_changed_are_said_at_the_end_of_an_epoch_and_refused_when_it_is_resumed(
+    tmp_path, pairs_folder, monkeypatch
+):
+    data = tmp_path / "data"
+    shutil.copytree(pairs_folder, data)
+    changed = data / "followup" / "p0_0.png"
+    kept = changed.read_bytes()
+
+    def replace_one(step, *args):
+        changed.write_bytes((data / "followup" / "p1_0.png").read_bytes())
+        return step(*args)
+
+    step = pkgutil.resolve_name(STEP)
+    with monkeypatch.context() as patch:
+        patch.setattr(STEP, lambda *args: replace_one(step, *args))
+        options = [*PRETRAIN, "--epochs", "1", "--data.path", data, "--deterministic"]
+        done = call("gan.pretrain", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    named = f"1 of the 32 files of the data changed ({changed})"
+    assert f"WARNING: {named} while the run was reading it" in done.stdout
+
+    go_on = ["gan.pretrain", "--resume", "runs/pretrain", "--epochs", "2"]
+    done = call(*go_on, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        f"--resume runs/pretrain: {named} since the run began; put back what they were, or start a new run"
+    )
+    changed.write_bytes(kept)
+    data.rename(tmp_path / "moved")
+    done = call(*go_on, "--data.path", "moved", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    starts = json.loads((tmp_path / "runs" / "pretrain" / "starts.json").read_text())
+    assert [start["step"] for start in starts] == [0, 3]
+    assert starts[0]["files"] == starts[1]["files"]
+    assert starts[0]["deterministic"]
 
 
 @pytest.fixture(scope="module")
