@@ -59,7 +59,7 @@ class Contents:
         moved = np.array([one != other for one, other in zip(self.paths, now.paths, strict=True)], bool)
         known = (self.checksums != 0) & (now.checksums != 0)
         other = np.where(known, self.checksums != now.checksums, ~moved & (self.times != now.times))
-        return [now.paths[place] for place in np.flatnonzero((self.sizes != now.sizes) | other)]
+        return [now.paths[int(place)] for place in np.flatnonzero((self.sizes != now.sizes) | other)]
 
 
 def look_at(paths: Sequence[str]) -> Contents:

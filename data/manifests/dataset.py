@@ -1,6 +1,5 @@
 """The source of a user's own files: pairs and images that are read when they are asked for."""
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch.utils.data import Dataset
 from data.alignment import Aligner
 from data.base.errors import DataError
 from data.base.seeds import fold_seed
-from data.batch import ImageSample, PairSample, Square
+from data.batch import ImageSample, PairSample, Square, uncounted
 from data.config import Change, DataConfig, Framing, Intensity, SplitConfig
 from data.files.images import Radiograph
 from data.geometry import fit_to_square
@@ -221,7 +220,7 @@ class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
         for other in torch.randperm(len(self), generator=order).tolist():
             sample = self._read(other)
             if sample is not None:
-                return replace(sample if self.stand_ins_count else _uncounted(sample), skipped=(reason,))
+                return replace(sample if self.stand_ins_count else uncounted(sample), skipped=(reason,))
         raise DataError(f"none of the {len(self)} samples can be read; one of them: {reason}")
 
     def _read(self, index: int) -> SampleT | None:
@@ -233,14 +232,6 @@ class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
             self._unreadable[index] = str(error)
             return None
         return sample
-
-
-def _uncounted(sample: SampleT) -> SampleT:
-    """The sample, of which no pixel and no label counts."""
-    if isinstance(sample, PairSample):
-        return replace(sample, valid=torch.zeros_like(sample.followup))
-    labels = None if sample.labels is None else torch.full_like(sample.labels, math.nan)
-    return replace(sample, valid=torch.zeros_like(sample.image), labels=labels)
 
 
 def _of_split(records: RecordTable[RecordT], split: str, path: Path) -> RecordTable[RecordT]:

@@ -15,7 +15,15 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from data import PairBatch
 from gan.adversarial.objective import Objective
 from gan.adversarial.options import AdversarialOptimConfig
-from gan.run.optim import average_gradients, channels_last, decay_groups, optimiser_step, shares
+from gan.run.batchnorm import synchronised
+from gan.run.optim import (
+    average_gradients,
+    channels_last,
+    decay_groups,
+    in_one_step,
+    optimiser_step,
+    shares,
+)
 from gan.run.progress import Terms
 
 Logits = Tensor | list[Tensor]
@@ -47,7 +55,9 @@ def assemble(
 
     Weights in a loss of the user's own are trained by the generator's optimiser.
     """
-    generator, discriminator = channels_last(generator), channels_last(discriminator)
+    generator, discriminator = (
+        synchronised(accelerator, channels_last(network)) for network in (generator, discriminator)
+    )
     ema = AveragedModel(generator, use_buffers=True).to(accelerator.device).eval()
     generator, discriminator, optimizer_generator, optimizer_discriminator = accelerator.prepare(
         generator,
@@ -84,7 +94,10 @@ def adversarial_step(state: AdversarialState, batches: Sequence[PairBatch], *, a
     batches make the step of one large one.
     """
     accelerator, terms = state.accelerator, dict[str, Tensor]()
-    for batch, share in shares(accelerator, batches, state.generator, state.discriminator):
+    parts = shares(accelerator, [batch.counted.sum() for batch in batches])
+    batches = _emphasised(accelerator, batches, parts)
+    in_turn = in_one_step(accelerator, batches, state.generator, state.discriminator)
+    for batch, share in zip(in_turn, parts, strict=True):
         fake = state.generator(batch.baseline, batch.followup)
         if batch.valid is not None:
             # Padding counts nowhere: D could tell real from fake by it, and features would compare it.
@@ -102,7 +115,15 @@ def adversarial_step(state: AdversarialState, batches: Sequence[PairBatch], *, a
     return terms
 
 
-def discriminator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor, share: float) -> Terms:
+def _emphasised(accelerator: Accelerator, batches: Sequence[PairBatch], parts: Tensor) -> Sequence[PairBatch]:
+    """The batches with how much their pixels count, part of those of the step, against their samples."""
+    masks = [torch.ones_like(batch.followup) if batch.valid is None else batch.valid for batch in batches]
+    pixels = shares(accelerator, [mask.sum() for mask in masks])
+    emphases = pixels / parts.clamp(min=torch.finfo(torch.float32).tiny)
+    return [replace(batch, emphasis=emphasis) for batch, emphasis in zip(batches, emphases, strict=True)]
+
+
+def discriminator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor, share: Tensor) -> Terms:
     """D learns to tell (baseline, followup, target) from (baseline, followup, prediction).
 
     Real and fake go through D in one pass, so that nothing in D can tell them apart by their batch.
@@ -129,7 +150,7 @@ def discriminator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor,
 
 
 def generator_phase(
-    state: AdversarialState, batch: PairBatch, fake: Tensor, share: float, *, adversarial: bool
+    state: AdversarialState, batch: PairBatch, fake: Tensor, share: Tensor, *, adversarial: bool
 ) -> Terms:
     """G learns to predict the target and to pass for it before D, whose parameters rest meanwhile."""
     terms = {name: term(batch, fake) for name, term in state.objective.pair_terms.items()}

@@ -1,9 +1,9 @@
 """Parameter groups, learning rates, and the step of an optimiser."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from gan.run.options import Schedule
 from gan.run.schedules import learning_rate_factor
 
-BatchT = TypeVar("BatchT", bound=Sized)
+BatchT = TypeVar("BatchT")
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
@@ -49,21 +49,34 @@ def learning_rate(optimizer: Optimizer) -> float:
     return rate
 
 
-def shares(
-    accelerator: Accelerator, batches: Sequence[BatchT], *models: nn.Module
-) -> Iterator[tuple[BatchT, float]]:
-    """The batches of one optimiser step, each with its share of the samples.
+def shares(accelerator: Accelerator, counts: Sequence[Tensor]) -> Tensor:
+    """What part of an optimiser step each batch of this process is, by how much of it counts.
 
-    Losses that are means over samples, times these shares, add up to that of one large batch. Several
-    processes exchange the gradients of the models at the last batch only.
+    Losses that are means over what counts, times these shares, add up to that of one large batch of all
+    processes, once gradients are averaged over these.
+
+    Args:
+        accelerator: whose processes share the step.
+        counts: of each batch, such as its samples or its valid pixels.
+
+    Returns:
+        `[batches]` float32, whose sum is 1 in the mean over the processes.
     """
-    total = sum(map(len, batches))
+    mine = torch.stack([count.float() for count in counts])
+    whole = mine.sum()
+    if accelerator.num_processes > 1:
+        whole = accelerator.reduce(whole, reduction="mean")
+    return mine / whole.clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def in_one_step(accelerator: Accelerator, batches: Sequence[BatchT], *models: nn.Module) -> Iterator[BatchT]:
+    """The batches of one optimiser step; processes exchange the gradients of the models at the last only."""
     for number, batch in enumerate(batches, start=1):
         with ExitStack() as stack:
             if number < len(batches):
                 for model in models:
                     stack.enter_context(accelerator.no_sync(model))
-            yield batch, len(batch) / total
+            yield batch
 
 
 def optimiser_step(
@@ -93,6 +106,13 @@ def diverged(optimizer: Optimizer) -> Tensor | None:
     """1 where a gradient of this optimiser, or of one that stepped with it, was not finite; 0 elsewhere."""
     flag: Tensor | None = getattr(getattr(optimizer, "optimizer", optimizer), "found_inf", None)
     return flag
+
+
+def release(optimizer: Optimizer, where: Tensor) -> None:
+    """Have an optimiser that is held go on with the next step, where a flag on the device is not 0."""
+    flag, plain = diverged(optimizer), cast(Any, getattr(optimizer, "optimizer", optimizer))
+    if flag is not None:
+        plain.found_inf = torch.where(where > 0, torch.zeros_like(flag), flag)
 
 
 def _hold_if_not_finite(optimizers: Sequence[Optimizer]) -> None:

@@ -15,7 +15,7 @@ from torch import nn
 
 from data.base.atomic import write_rows, write_text
 from data.base.errors import Interrupted, UserError
-from data.sources import MixedSplit
+from data.sources import MixedSplit, StreamedSplit
 from gan.run.checkpoint import (
     checkpoint_bytes,
     list_checkpoints,
@@ -31,10 +31,14 @@ from gan.run.handover import seen_by, weights_digest
 from gan.run.loaders import Loaders
 from gan.run.log import RunLog
 from gan.run.options import StageConfig
+from gan.run.processes import step_samples
 from gan.run.progress import Progress
 from gan.run.record import record_start
 from gan.run.trust import foreign_code, remember, require_trust
 
+_READERS = "the number of processes, which share a stream,"
+_STEP = "the number of samples of a step (--data.batch-size x --gradient-accumulation x processes)"
+_NEWER = (_STEP, "the number of steps an epoch")
 _FINGERPRINT = "the data (fingerprint of samples, patients and splits)"
 
 
@@ -115,7 +119,11 @@ class Run:
             UserError: there is no readable checkpoint, something changed that must not change in the middle
                 of a run, or the directory cannot be written.
         """
-        self.progress.identity = {**_identity(self.config, loaders), **(identity or {})}
+        self.progress.samples = step_samples(self.config, self.accelerator.num_processes)
+        self.progress.identity = {
+            **_identity(self.config, loaders, self.accelerator.num_processes),
+            **(identity or {}),
+        }
         if pretrained is not None:
             self.progress.identity["the encoder in --pretrained"] = weights_digest(pretrained)
         if self.accelerator.is_main_process:
@@ -153,11 +161,13 @@ class Run:
             self.log.say(f"WARNING: {problem}; going on from {checkpoint.name}")
         load_checkpoint(self.accelerator, checkpoint, self.progress, kept=self.kept)
         for name, value in identity.items():
-            if self.progress.identity.get(name) != value:
+            # A run from before steps were counted in samples knew its options instead, which config.yaml has.
+            if self.progress.identity.get(name, value if name in _NEWER else None) != value:
                 raise UserError(
                     f"--resume {self.directory.path}: {name} was {self.progress.identity.get(name)} and is "
                     f"{value} now; resume with what the run was started with, or start a new run"
                 )
+        self.progress.identity |= identity
         if self.files is not None:
             self.files.require_those_of_the_start()
         self.log.resume(self.progress.step)
@@ -192,7 +202,7 @@ class Run:
         self.log.say(
             f"preset {self.config.preset}, {self.config.data.image_size} px, "
             f"{torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}, "
-            f"processes: {self.accelerator.num_processes}"
+            f"processes: {self.accelerator.num_processes}, {self.progress.samples} samples a step"
         )
         counts = ", ".join(
             f"{'unknown (streamed)' if split.patients is None else len(split.patients)} {name}"
@@ -204,21 +214,24 @@ class Run:
         self.log.say(news)
 
 
-def _identity(config: StageConfig, loaders: Loaders) -> dict[str, Any]:
+def _identity(config: StageConfig, loaders: Loaders, processes: int) -> dict[str, Any]:
     """What a step number means: the same step of the same run only if none of this changed.
 
     Where the data lies is no part of it: it may have been moved.
     """
     identities = "/".join(split.identity for split in loaders.splits.values())
     fingerprint = hashlib.sha256(identities.encode()).hexdigest()[:12]
-    options = ("image_size", "change", "intensity", "framing", "align", "on_error", "batch_size", "augment")
+    options = ("image_size", "change", "intensity", "framing", "align", "on_error", "augment")
     plain = asdict(config.data)
+    batches = {"--gradient-accumulation": config.gradient_accumulation} if config.contrasts else {}
+    readers = {_READERS: processes} if isinstance(loaders.splits["train"], StreamedSplit) else {}
     return {
         _FINGERPRINT: fingerprint,
         "--seed": config.seed,
-        "the number of training samples": len(loaders.splits["train"]),
-        "the number of batches an epoch": len(loaders.train),
-        "--gradient-accumulation": config.gradient_accumulation,
+        _STEP: step_samples(config, processes),
+        "the number of steps an epoch": loaders.steps_per_epoch,
+        **batches,
+        **readers,
         **{f"--data.{name.replace('_', '-')}": plain[name] for name in options},
     }
 

@@ -1,6 +1,8 @@
 """Whole runs, by the commands a user types; in processes of their own where those prove something."""
 
+import itertools
 import json
+import math
 import os
 import pkgutil
 import re
@@ -251,6 +253,43 @@ def test_files_that_changed_are_said_at_the_end_of_an_epoch_and_refused_when_it_
     assert [start["step"] for start in starts] == [0, 3]
     assert starts[0]["files"] == starts[1]["files"]
     assert starts[0]["deterministic"]
+
+
+LOSS = "gan.pretrain.masked.masked_l1_loss"
+
+
+def test_a_run_that_leaves_a_step_out_resumes_to_the_bit(tmp_path, pairs_folder, monkeypatch):
+    """Stopped after that step and before the line of the log that it is missing from."""
+    options = [*PRETRAIN, "--data.path", pairs_folder, "--skip-nonfinite", "2", "--log-every", "3"]
+    loss = pkgutil.resolve_name(LOSS)
+
+    def call_with_nan_in(times, *args):
+        calls = itertools.count(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(LOSS, lambda *given: loss(*given) * (math.nan if next(calls) == times else 1))
+            return call(*args, cwd=tmp_path)
+
+    done = call_with_nan_in(2, "gan.pretrain", *options, "--run-dir", "straight")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING: the gradient is not finite at step 2, samples p" in done.stdout
+    assert "(1 so far, --skip-nonfinite 2)" in done.stdout
+    numbers = lines(tmp_path / "straight" / "metrics.jsonl")
+    assert {line["skipped_steps"] for line in numbers if line["split"] == "train"} == {1}
+
+    with monkeypatch.context() as patch:
+        signal_after(patch, signal.SIGTERM, STEP, 2)
+        stopped = call_with_nan_in(2, "gan.pretrain", *options, "--run-dir", "stopped")
+    assert stopped_at(stopped) == 2
+    done = call("gan.pretrain", "--resume", "stopped", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    ours, expected = (tmp_path / name for name in ("stopped", "straight"))
+    assert (ours / "metrics.jsonl").read_text() == (expected / "metrics.jsonl").read_text()
+    weights = [(path / "encoder" / "model.safetensors").read_bytes() for path in (ours, expected)]
+    assert weights[0] == weights[1]
+
+    done = call_with_nan_in(2, "gan.pretrain", *options, "--skip-nonfinite", "0", "--run-dir", "strict")
+    assert done.returncode == 2
+    assert "masked_l1 is not finite at step 2" in done.stderr
 
 
 @pytest.fixture(scope="module")
