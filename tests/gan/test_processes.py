@@ -10,8 +10,8 @@ from skimage.io import imread, imsave
 
 from gan.run.directory import RunDir
 from tests.calling import call
+from tests.forked import call_in_ranks
 from tests.micro import MICRO, MICRO_ADVERSARIAL, write_pairs
-from tests.ranks import call_in_ranks
 from tests.shared import made_once
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a POSIX system")
