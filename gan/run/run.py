@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ from gan.run.files import DataFiles
 from gan.run.handover import seen_by, weights_digest
 from gan.run.loaders import Loaders
 from gan.run.log import RunLog
+from gan.run.mishaps import deleted, told
 from gan.run.options import StageConfig
 from gan.run.processes import step_samples
 from gan.run.progress import Progress
@@ -91,11 +93,15 @@ class Run:
     def __enter__(self) -> "Run":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         if self.lock is not None:
             give_up(self.directory, self.lock)
         if kind is KeyboardInterrupt and list_checkpoints(self.directory):
             raise Interrupted(f"stopped; continue with --resume {self.directory.path}")
+        if reason := told(error, self.directory):
+            raise UserError(reason) from error
 
     def begin(
         self,
@@ -142,6 +148,8 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint; every process calls this."""
+        if self.accelerator.is_main_process and not self.directory.checkpoints.is_dir():
+            raise UserError(deleted(self.directory))  # and not made again
         keep = self.config.keep_checkpoints
         save_checkpoint(self.accelerator, self.directory, self.progress, keep=keep, kept=self.kept)
 

@@ -1,6 +1,9 @@
 import json
 import os
+import pickle
 import shutil
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -112,6 +115,33 @@ def test_a_damaged_file_is_reported_with_the_checkpoint_and_the_remedy(run, name
     ) as caught:
         load_checkpoint(accelerator, path, Progress(), kept={"ema": nn.Linear(2, 1)})
     assert "\n" not in str(caught.value)
+
+
+class Hostile:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize(
+    "name", ["optimizer.bin", "progress_0.pt", "ema.pt", "random_states_0.pkl", "model.safetensors"]
+)
+@pytest.mark.parametrize("write", [pickle.dump, torch.save])
+def test_a_malicious_pickle_in_any_file_is_not_executed(run, tmp_path, name, write):
+    accelerator, *_ = prepared()
+    kept = {"ema": nn.Linear(2, 1)}
+    path = save_checkpoint(accelerator, run, Progress(step=1), keep=1, kept=kept)
+    mark = tmp_path / "executed"
+    with (path / name).open("wb") as file:
+        write(Hostile(mark), file)
+    with suppress(UserError):  # states of generators that are not to be read are done without
+        load_checkpoint(accelerator, path, Progress(), kept=kept)
+        assert name == "random_states_0.pkl"
+    assert not mark.exists()
+    with pytest.raises(UserError, match=f"is damaged .{name}."):
+        newest_checkpoint(run)
 
 
 def test_networks_of_another_size_are_refused(run):
