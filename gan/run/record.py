@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -45,7 +46,7 @@ def record_start(
     start = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "step": step,
-        "command": sys.argv,
+        "command": shlex.join(sys.argv),
         "seed": config.seed,
         "deterministic": config.deterministic,
         "data": data,
