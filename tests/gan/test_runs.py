@@ -21,6 +21,7 @@ from gan.run.checkpoint import list_checkpoints
 from gan.run.directory import RunDir
 from networks import BottleneckEncoder, LongitudinalMIMModelBig
 from tests.calling import call
+from tests.forked import call_in_ranks
 from tests.micro import ADVERSARIAL, MICRO, MICRO_ADVERSARIAL, PRETRAIN, command_environment, run, write_pairs
 from tests.stopping import signal_after
 
@@ -413,16 +414,15 @@ def test_a_run_on_a_mix_names_its_sources_and_resumes_to_the_bit(tmp_path, pairs
     assert_equal_tensors(load_file(folder.generator / "model.safetensors"), tmp_path / "straight")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")
-def test_two_processes_share_a_stream(tmp_path, prepared):
-    done = run(
-        "gan.pretrain",
-        *(*MICRO, "--epochs", "2", "--data.prepared", f"file://{prepared}"),
-        cwd=tmp_path,
-        launcher=("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-    )
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a POSIX system")
+def test_two_processes_share_a_stream_and_no_other_number_goes_on_with_it(tmp_path, prepared):
+    options = [*MICRO, "--epochs", "2", "--data.prepared", f"file://{prepared}", "--data.batch-size", "2"]
+    done = call_in_ranks(2, "gan.pretrain", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert lines(tmp_path / "runs" / "pretrain" / "metrics.jsonl")[-1]["split"] == "test"
+    done = call("gan.pretrain", "--resume", "runs/pretrain", "--epochs", "3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the number of processes, which share a stream, was 2 and is 1 now" in done.stderr
 
 
 def test_unreadable_files_are_skipped_counted_and_named(workplace, tmp_path, pairs_folder):
@@ -534,17 +534,12 @@ def test_all_processes_of_a_job_are_told_to_stop_and_it_saves(tmp_path, pairs_fo
     assert list_checkpoints(folder)[-1].name == f"step_{int(step):08d}"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a POSIX system")
 def test_two_processes_make_one_run(workplace, tmp_path, pairs_folder):
     """Twice the devices: half the steps an epoch, and one set of files."""
-    done = run(
-        "gan.adversarial",
-        *MICRO_ADVERSARIAL,
-        *("--epochs", "1", "--data.path", pairs_folder),
-        *("--pretrained", workplace / "runs" / "pretrain"),
-        cwd=tmp_path,
-        launcher=("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-    )
+    options = [*MICRO_ADVERSARIAL, "--epochs", "1", "--data.path", pairs_folder]
+    options += ["--pretrained", workplace / "runs" / "pretrain"]
+    done = call_in_ranks(2, "gan.adversarial", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run directory:") == 1
     folder = tmp_path / "runs" / "adversarial"

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from data import PairBatch
-from gan.adversarial.objective import Objective
+from gan.adversarial.objective import Objective, pixel_term
 from gan.adversarial.step import AdversarialState, adversarial_step, ema_update, split_batch
 from losses import ADVERSARIAL, l1_loss
 
@@ -275,3 +275,24 @@ def test_logits_of_every_scale_are_split_in_halves():
     real, fake = split_batch(scales)
     assert [scale.flatten().tolist() for scale in real] == [[0, 1], [4, 5]]
     assert [scale.flatten().tolist() for scale in fake] == [[2, 3], [6, 7]]
+
+
+def test_pixels_count_alike_however_much_padding_the_batches_of_a_step_have():
+    """Two batches, one of them mostly padding, make the step of both together."""
+    batches = [pair_batch(size=2, seed=seed) for seed in (1, 2)]
+    batches = [replace(batch, valid=torch.ones_like(batch.followup)) for batch in batches]
+    batches[1].valid[..., 2:] = 0
+    tensors = {
+        name: torch.cat([getattr(batch, name) for batch in batches])
+        for name in ("baseline", "followup", "target", "valid")
+    }
+    together = PairBatch(id=["0", "1", "2", "3"], findings=[()] * 4, **tensors)
+    made, terms = [], []
+    for given in (batches, [together]):
+        state = adversarial_state()
+        state.objective = replace(state.objective, pair_terms={"l1": pixel_term(l1_loss)})
+        terms.append(adversarial_step(state, given, adversarial=True))
+        made.append([*state.generator.parameters(), *state.discriminator.parameters()])
+    for one, other in zip(*made, strict=True):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(*terms)

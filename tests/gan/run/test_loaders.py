@@ -1,7 +1,9 @@
 import pytest
+import torch
 from torch.utils.data import BatchSampler
 
-from gan.run.loaders import EpochSampler, StepSampler
+from data.batch import ImageSample, collate_images
+from gan.run.loaders import EpochSampler, StepSampler, WithStandIns
 from gan.run.loop import in_groups
 
 
@@ -63,3 +65,13 @@ def test_steps_are_the_same_however_many_processes_share_them(size, batch_size, 
     assert [sorted(step) for step in steps] == [sorted(step) for step in whole]
     sizes = [len(batch) for batches in found for batch in batches]
     assert max(sizes) <= batch_size + 1
+
+
+def test_of_a_stand_in_nothing_counts():
+    sample = ImageSample(id="a", patient_id="p", image=torch.ones(1, 2, 2), labels=torch.ones(3))
+    split = WithStandIns([sample])
+    assert split[0] is sample
+    stand_in = collate_images([split[~0]])
+    assert not stand_in.counted.any()
+    assert stand_in.labels.isnan().all()
+    assert collate_images([sample]).counted.all()
