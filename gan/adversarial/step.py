@@ -13,17 +13,10 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data import PairBatch
-from gan.adversarial.objective import Objective
+from gan.adversarial.objective import Objective, emphasised
 from gan.adversarial.options import AdversarialOptimConfig
 from gan.run.batchnorm import synchronised
-from gan.run.optim import (
-    average_gradients,
-    channels_last,
-    decay_groups,
-    in_one_step,
-    optimiser_step,
-    shares,
-)
+from gan.run.optim import average_gradients, channels_last, decay_groups, optimiser_step, shares
 from gan.run.progress import Terms
 
 Logits = Tensor | list[Tensor]
@@ -94,10 +87,8 @@ def adversarial_step(state: AdversarialState, batches: Sequence[PairBatch], *, a
     batches make the step of one large one.
     """
     accelerator, terms = state.accelerator, dict[str, Tensor]()
-    parts = shares(accelerator, [batch.counted.sum() for batch in batches])
-    batches = _emphasised(accelerator, batches, parts)
-    in_turn = in_one_step(accelerator, batches, state.generator, state.discriminator)
-    for batch, share in zip(in_turn, parts, strict=True):
+    batches = emphasised(accelerator, batches)
+    for batch, share in shares(accelerator, batches, state.generator, state.discriminator):
         fake = state.generator(batch.baseline, batch.followup)
         if batch.valid is not None:
             # Padding counts nowhere: D could tell real from fake by it, and features would compare it.
@@ -113,14 +104,6 @@ def adversarial_step(state: AdversarialState, batches: Sequence[PairBatch], *, a
         accelerator, *optimizers, state.optimizer_generator, clip=state.generator, clip_norm=state.clip_norm
     )
     return terms
-
-
-def _emphasised(accelerator: Accelerator, batches: Sequence[PairBatch], parts: Tensor) -> Sequence[PairBatch]:
-    """The batches with how much their pixels count, part of those of the step, against their samples."""
-    masks = [torch.ones_like(batch.followup) if batch.valid is None else batch.valid for batch in batches]
-    pixels = shares(accelerator, [mask.sum() for mask in masks])
-    emphases = pixels / parts.clamp(min=torch.finfo(torch.float32).tiny)
-    return [replace(batch, emphasis=emphasis) for batch, emphasis in zip(batches, emphases, strict=True)]
 
 
 def discriminator_phase(state: AdversarialState, batch: PairBatch, fake: Tensor, share: Tensor) -> Terms:

@@ -9,15 +9,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from gan.run.batchnorm import synchronised
-from gan.run.optim import (
-    BatchT,
-    channels_last,
-    decay_groups,
-    in_one_step,
-    optimiser_step,
-    set_learning_rate,
-    shares,
-)
+from gan.run.optim import BatchT, channels_last, decay_groups, optimiser_step, set_learning_rate, shares
 from gan.run.options import OptimConfig
 
 
@@ -63,8 +55,7 @@ class Learner:
             The loss of all batches, detached; that of all processes is the mean over these.
         """
         total = torch.zeros((), device=self.accelerator.device)
-        parts = shares(self.accelerator, counts)
-        for batch, share in zip(in_one_step(self.accelerator, batches, self.model), parts, strict=True):
+        for batch, share in shares(self.accelerator, batches, self.model, counts=counts):
             value = share * loss(batch)
             self.accelerator.backward(value)
             total = total + value.detach()

@@ -49,10 +49,36 @@ def learning_rate(optimizer: Optimizer) -> float:
     return rate
 
 
-def shares(accelerator: Accelerator, counts: Sequence[Tensor]) -> Tensor:
+def shares(
+    accelerator: Accelerator,
+    batches: Sequence[BatchT],
+    *models: nn.Module,
+    counts: Sequence[Tensor] | None = None,
+) -> Iterator[tuple[BatchT, Tensor]]:
+    """The batches of one optimiser step of this process, each with its share of it; see `parts`.
+
+    Several processes exchange the gradients of the models at the last batch only.
+
+    Args:
+        accelerator: whose processes share the step.
+        batches: of this process.
+        models: what is trained on them.
+        counts: how much counts in each; without it, its samples.
+    """
+    if counts is None:
+        counts = [cast(Any, batch).counted.sum() for batch in batches]
+    for number, (batch, share) in enumerate(zip(batches, parts(accelerator, counts), strict=True), start=1):
+        with ExitStack() as stack:
+            if number < len(batches):
+                for model in models:
+                    stack.enter_context(accelerator.no_sync(model))
+            yield batch, share
+
+
+def parts(accelerator: Accelerator, counts: Sequence[Tensor]) -> Tensor:
     """What part of an optimiser step each batch of this process is, by how much of it counts.
 
-    Losses that are means over what counts, times these shares, add up to that of one large batch of all
+    Losses that are means over what counts, times these parts, add up to that of one large batch of all
     processes, once gradients are averaged over these.
 
     Args:
@@ -67,16 +93,6 @@ def shares(accelerator: Accelerator, counts: Sequence[Tensor]) -> Tensor:
     if accelerator.num_processes > 1:
         whole = accelerator.reduce(whole, reduction="mean")
     return mine / whole.clamp(min=torch.finfo(torch.float32).tiny)
-
-
-def in_one_step(accelerator: Accelerator, batches: Sequence[BatchT], *models: nn.Module) -> Iterator[BatchT]:
-    """The batches of one optimiser step; processes exchange the gradients of the models at the last only."""
-    for number, batch in enumerate(batches, start=1):
-        with ExitStack() as stack:
-            if number < len(batches):
-                for model in models:
-                    stack.enter_context(accelerator.no_sync(model))
-            yield batch
 
 
 def optimiser_step(
