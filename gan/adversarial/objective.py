@@ -3,18 +3,16 @@
 The adversarial term, which needs the discriminator, is added by `gan.adversarial.step`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from data import PairBatch
 from data.base.errors import UserError, first_line
 from gan.adversarial.options import AdversarialConfig
-from gan.run.optim import parts
 from gan.run.plugins import import_object, parse_weighted
 from losses import ADVERSARIAL, PIXEL_LOSSES, AdversarialLoss, PerceptualLoss, PixelLoss, VGGFeatures
 from networks import perceptual_features
@@ -76,15 +74,6 @@ def pixel_term(loss: PixelLoss) -> PairTerm:
         return value if batch.emphasis is None else batch.emphasis * value
 
     return term
-
-
-def emphasised(accelerator: Accelerator, batches: Sequence[PairBatch]) -> list[PairBatch]:
-    """The batches of a step with their emphasis: their part of its pixels against that of its samples."""
-    masks = [torch.ones_like(batch.followup) if batch.valid is None else batch.valid for batch in batches]
-    pixels = parts(accelerator, [mask.sum() for mask in masks])
-    samples = parts(accelerator, [batch.counted.sum() for batch in batches])
-    emphases = pixels / samples.clamp(min=torch.finfo(torch.float32).tiny)
-    return [replace(batch, emphasis=emphasis) for batch, emphasis in zip(batches, emphases, strict=True)]
 
 
 EXTRA = "extra/"

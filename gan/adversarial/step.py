@@ -13,10 +13,17 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from data import PairBatch
-from gan.adversarial.objective import Objective, emphasised
+from gan.adversarial.objective import Objective
 from gan.adversarial.options import AdversarialOptimConfig
 from gan.run.batchnorm import synchronised
-from gan.run.optim import average_gradients, channels_last, decay_groups, optimiser_step, shares
+from gan.run.optim import (
+    average_gradients,
+    channels_last,
+    decay_groups,
+    emphasised,
+    optimiser_step,
+    shares,
+)
 from gan.run.progress import Terms
 
 Logits = Tensor | list[Tensor]

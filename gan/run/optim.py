@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar, cast
 
 import torch
@@ -10,6 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from data import PairBatch
 from gan.run.options import Schedule
 from gan.run.schedules import learning_rate_factor
 
@@ -93,6 +95,15 @@ def parts(accelerator: Accelerator, counts: Sequence[Tensor]) -> Tensor:
     if accelerator.num_processes > 1:
         whole = accelerator.reduce(whole, reduction="mean")
     return mine / whole.clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def emphasised(accelerator: Accelerator, batches: Sequence[PairBatch]) -> list[PairBatch]:
+    """The batches of a step with their emphasis: their part of its pixels against that of its samples."""
+    masks = [torch.ones_like(batch.followup) if batch.valid is None else batch.valid for batch in batches]
+    pixels = parts(accelerator, [mask.sum() for mask in masks])
+    samples = parts(accelerator, [batch.counted.sum() for batch in batches])
+    emphases = pixels / samples.clamp(min=torch.finfo(torch.float32).tiny)
+    return [replace(batch, emphasis=emphasis) for batch, emphasis in zip(batches, emphases, strict=True)]
 
 
 def optimiser_step(
