@@ -1,5 +1,6 @@
 """Samples and batches: what a data set yields and what a training step receives."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
@@ -10,6 +11,7 @@ from torch import Tensor
 from data.geometry import Geometry
 
 _BatchT = TypeVar("_BatchT", bound="_Batch")
+SampleT = TypeVar("SampleT", "PairSample", "ImageSample")
 
 Square = tuple[Tensor, Tensor, Geometry]
 """A square image `[1, H, W]`, the mask of its pixels that count, and how it came about."""
@@ -84,12 +86,32 @@ class ImageSample:
         return cls(image=image, valid=valid, geometry=geometry, **known)
 
 
+def uncounted(sample: SampleT) -> SampleT:
+    """The sample, of which no pixel and no label counts."""
+    if isinstance(sample, PairSample):
+        return replace(sample, valid=torch.zeros_like(sample.followup))
+    labels = None if sample.labels is None else torch.full_like(sample.labels, math.nan)
+    return replace(sample, valid=torch.zeros_like(sample.image), labels=labels)
+
+
 class _Batch:
     @property
     def keys(self) -> list[str]:
         """What random changes to each sample follow from, besides seed and epoch."""
         ids, keys = self.id, self.key  # type: ignore[attr-defined]
         return [key or name for key, name in zip(keys, ids, strict=True)] if keys else ids
+
+    @property
+    def counted(self) -> Tensor:
+        """`[B]` bool: not the samples that stand in for others, of which no pixel counts."""
+        if (valid := self.valid) is None:  # type: ignore[attr-defined]
+            return torch.ones(len(self), dtype=torch.bool, device=self._device)
+        counted: Tensor = valid.flatten(1).any(1)
+        return counted
+
+    @property
+    def _device(self) -> torch.device:
+        return next(value.device for value in vars(self).values() if isinstance(value, Tensor))
 
     def to(self: _BatchT, device: torch.device | str, non_blocking: bool = False) -> _BatchT:
         """A copy with every tensor on `device`."""
@@ -112,7 +134,9 @@ class PairBatch(_Batch):
     """`B` pairs: images `[B, 1, H, W]` float32; `target` in `[0, 1]` or, signed, in `[-1, 1]`.
 
     `swappable` `[B]` bool are the pairs that have a `target_baseline`, which is zero for the others; where it
-    is None, all of them have one or none has.
+    is None, all of them have one or none has. `emphasis` is a scalar: how much more means over the
+    pixels of this batch count in a training step than means over its samples, where other batches of the step
+    have more padding; None for 1.
     """
 
     id: list[str]
@@ -122,6 +146,7 @@ class PairBatch(_Batch):
     target_baseline: Tensor | None = None
     swappable: Tensor | None = None
     valid: Tensor | None = None
+    emphasis: Tensor | None = None
     findings: list[tuple[str, ...]]
     patient_id: list[str] = field(default_factory=list)
     columns: list[Mapping[str, str]] = field(default_factory=list)
@@ -145,13 +170,6 @@ class ImageBatch(_Batch):
     skipped: list[str] = field(default_factory=list)
     key: list[str] = field(default_factory=list)
 
-    @property
-    def counted(self) -> Tensor:
-        """`[B]` bool: not those that stand in for unreadable images, of which no pixel counts."""
-        if self.valid is None:
-            return torch.ones(len(self), dtype=torch.bool, device=self.image.device)
-        return self.valid.flatten(1).any(1)
-
 
 def collate_pairs(samples: Sequence[PairSample]) -> PairBatch:
     """Stack pairs; targets are in the batch only when every sample has one, unlike those of the baseline."""
@@ -172,13 +190,14 @@ def collate_images(samples: Sequence[ImageSample]) -> ImageBatch:
     return _collate(ImageBatch, samples, like="image")
 
 
+_OF_THE_BATCH = ("swappable", "emphasis")
 _TENSORS = {"baseline", "followup", "target", "target_baseline", "image", "labels", "valid"}
 Samples = Sequence[PairSample] | Sequence[ImageSample]
 
 
 def _collate(kind: type[_BatchT], samples: Samples, *, like: str) -> _BatchT:
     """The samples' fields as those of a batch; of a sample without a mask all pixels count."""
-    names = [item.name for item in fields(kind) if item.name != "swappable"]  # type: ignore[arg-type]
+    names = [item.name for item in fields(kind) if item.name not in _OF_THE_BATCH]  # type: ignore[arg-type]
     columns: dict[str, Any] = {name: [getattr(sample, name) for sample in samples] for name in names}
     if any(mask is not None for mask in columns["valid"]):
         masks = zip(columns["valid"], columns[like], strict=True)

@@ -223,6 +223,9 @@ class DataConfig(SplitConfig):
     prepared: str | None = None
     """A folder that data.prepare wrote, or its address in object storage (s3://..., gs://..., hf://...), from
     where training data is streamed."""
+    verify: bool = False
+    """Compare every shard of prepared data with the SHA-256 of when it was written before anything starts;
+    that of each picture is compared whenever it is read."""
     mix: tuple[str, ...] = ()
     """Several sources at once, each with its weight, SOURCE=WEIGHT: embedded=1 (the embedded data),
     drawn/manifest.csv=2 (a path as for --data.path), prepared:FOLDER=1 (as for --data.prepared). Of the

@@ -68,6 +68,14 @@ class MixedSplit(Protocol):
         """How much each source has, and how much of it an epoch sees."""
 
 
+@runtime_checkable
+class OnFiles(Protocol):
+    """What is to be known of a split that is read from files beside what is known of any."""
+
+    files: Sequence[str]
+    """Their paths, each once."""
+
+
 class Source(Protocol):
     """A kind of data. It is opened once for all splits, and imports what it needs where it needs it.
 

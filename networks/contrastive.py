@@ -37,7 +37,10 @@ class ContrastiveEncoder(EncoderModel):
         width = self.encoder.out_channels
         # Without the norm what images have in common hides what tells them apart: the loss stays at chance.
         self.projection = nn.Sequential(
-            nn.Linear(width, width), nn.BatchNorm1d(width), nn.SiLU(), nn.Linear(width, embedding_dim)
+            nn.Linear(width, width, bias=False),
+            nn.BatchNorm1d(width),
+            nn.SiLU(),
+            nn.Linear(width, embedding_dim),
         )
         initialize(self.projection)
 

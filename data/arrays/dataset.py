@@ -86,6 +86,7 @@ class _Rows(Generic[RecordT]):
     def __post_init__(self) -> None:
         self.labels = self.learnt.names
         self.identity = self.records.digest(self.labels)
+        self.files = self.arrays.files
         self._aligned = Aligner(enabled=self.config.align)
 
     @property

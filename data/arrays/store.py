@@ -37,6 +37,11 @@ class Arrays:
                 "numbers and text, without objects"
             ) from error
 
+    @property
+    def files(self) -> list[str]:
+        """Paths of what they are read from."""
+        return sorted(map(str, self.path.glob("*.npy"))) if self.path.is_dir() else [str(self.path)]
+
     def __reduce__(self) -> tuple[type["Arrays"], tuple[Path]]:
         return Arrays, (self.path,)
 

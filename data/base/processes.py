@@ -36,6 +36,16 @@ class ProcessDiedError(UserError):
         self.waiting = list(waiting)
 
 
+def require_one_process(command: str) -> None:
+    """Refuse to be one of several processes that a launcher has started.
+
+    Raises:
+        UserError: naming the command.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError(f"{command} is one process by itself; start it without accelerate launch or torchrun")
+
+
 def available_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

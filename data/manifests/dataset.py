@@ -1,6 +1,5 @@
 """The source of a user's own files: pairs and images that are read when they are asked for."""
 
-import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch.utils.data import Dataset
 from data.alignment import Aligner
 from data.base.errors import DataError
 from data.base.seeds import fold_seed
-from data.batch import ImageSample, PairSample, Square
+from data.batch import ImageSample, PairSample, Square, uncounted
 from data.config import Change, DataConfig, Framing, Intensity, SplitConfig
 from data.files.images import Radiograph
 from data.geometry import fit_to_square
@@ -127,6 +126,11 @@ class _FromFiles(Generic[RecordT]):
         self._aligned = Aligner(enabled=self.align)
 
     @property
+    def files(self) -> list[str]:
+        """Paths of what samples are read from."""
+        return self.records.files
+
+    @property
     def patients(self) -> list[str]:
         """Names of the patients, sorted."""
         return self.records.patients
@@ -197,6 +201,12 @@ class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
         self.stand_ins_count = stand_ins_count
         self._unreadable: dict[int, str] = {}
 
+    @property
+    def files(self) -> list[str]:
+        """Paths of what samples are read from."""
+        files: list[str] = self.dataset.files
+        return files
+
     def __len__(self) -> int:
         return len(self.dataset)
 
@@ -210,7 +220,7 @@ class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
         for other in torch.randperm(len(self), generator=order).tolist():
             sample = self._read(other)
             if sample is not None:
-                return replace(sample if self.stand_ins_count else _uncounted(sample), skipped=(reason,))
+                return replace(sample if self.stand_ins_count else uncounted(sample), skipped=(reason,))
         raise DataError(f"none of the {len(self)} samples can be read; one of them: {reason}")
 
     def _read(self, index: int) -> SampleT | None:
@@ -222,14 +232,6 @@ class SkipUnreadable(Dataset[SampleT], Generic[SampleT]):
             self._unreadable[index] = str(error)
             return None
         return sample
-
-
-def _uncounted(sample: SampleT) -> SampleT:
-    """The sample, of which no pixel and no label counts."""
-    if isinstance(sample, PairSample):
-        return replace(sample, valid=torch.zeros_like(sample.followup))
-    labels = None if sample.labels is None else torch.full_like(sample.labels, math.nan)
-    return replace(sample, valid=torch.zeros_like(sample.image), labels=labels)
 
 
 def _of_split(records: RecordTable[RecordT], split: str, path: Path) -> RecordTable[RecordT]:

@@ -1,6 +1,7 @@
 """What is known of pairs and images before their files are read: a million rows in little memory."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -97,6 +98,13 @@ class RecordTable(Sequence[RecordT], Generic[RecordT]):
     def patients(self) -> list[str]:
         """Names of the patients, sorted."""
         return sorted(pc.unique(self.columns.column("patient_id")).to_pylist())
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the files that the rows name, each once."""
+        names = [name for name in (*PAIR_FILES, *IMAGE_FILES) if self.has(name)]
+        cells = pa.chunked_array([self.columns.column(name).combine_chunks() for name in names])
+        return [os.path.join(self.folder, cell) for cell in pc.unique(cells.drop_null()).to_pylist()]  # noqa: PTH118
 
     def digest(self, further: Sequence[str] = ()) -> str:
         """By which the same samples of the same patients in the same splits (and columns) are recognised."""

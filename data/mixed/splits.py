@@ -82,6 +82,12 @@ class Mixture(Dataset[Any]):
         return sorted(names)
 
     @property
+    def files(self) -> list[str]:
+        """Paths of what the samples of all sources are read from, of those that are read from files."""
+        splits = [part.split for part in self._members if hasattr(part.split, "files")]
+        return list(dict.fromkeys(path for split in splits for path in split.files))
+
+    @property
     def identity(self) -> str:
         """That of each source and its weight."""
         members = zip(self._members, self._weights, strict=True)

@@ -32,13 +32,14 @@ from data.prepared.store import (
     Bits,
     Kind,
     StoreInfo,
+    checksum,
     encode,
     features,
     fingerprint,
     shard_name,
 )
 
-VERSION = 2
+VERSION = 3
 """Raise it whenever the same files give other rows."""
 SKIPPED = "skipped.csv"
 _SHARD_BYTES = 256 << 20
@@ -113,6 +114,7 @@ def prepare_records(
     )
     folder = OutputFolder(path=out, state=".preparing", last=INFO, files=("*/data-*.arrow", SKIPPED))
     settings = asdict(info) | {"version": VERSION}
+    del settings["sums"]  # of what is written, like the digest, and not of what was asked for
     settings["manifest"] = [settings.pop(name) for name in ("records", "shards", "columns")]
     shards = [
         _Shard(folder, split, shard_name(number, len(of_split)), by_split[split].take(part), recipe)
@@ -264,8 +266,10 @@ def _picture(picture: Radiograph, path: Path, recipe: Recipe, role: str) -> dict
         geometry = picture.geometry(recipe.framing)
         pixels = content_of(torch.from_numpy(pixels)[None], recipe.size, geometry)[0].numpy()
     height, width = pixels.shape
+    signed = recipe.change == "signed" and role.startswith("target")
+    stored = encode(pixels, recipe.bits, signed=signed)
     return {
-        "pixels": encode(pixels, recipe.bits, signed=recipe.change == "signed" and role.startswith("target")),
+        "pixels": stored,
         "height": height,
         "width": width,
         "source_height": source_height,
@@ -273,6 +277,7 @@ def _picture(picture: Radiograph, path: Path, recipe: Recipe, role: str) -> dict
         "spacing_mm": None if picture.spacing_mm is None else list(picture.spacing_mm),
         "pixel_aspect": picture.grid.pixel_aspect,
         "source": fingerprint(path),
+        "checksum": checksum(stored, height, width),
     }
 
 
@@ -283,7 +288,8 @@ def _finish(shards: Sequence[_Shard], info: StoreInfo, written: int) -> Prepared
     rows = {split: [note["rows"] for of, note in notes if of == split] for split in info.shards}
     skipped = [entry for _, note in notes for entry in note["skipped"]]
     digest = hashlib.sha256("".join(note["digest"] for _, note in notes).encode()).hexdigest()[:32]
-    info = replace(info, shards=rows, digest=digest)
+    sums = {split: [note["digest"] for of, note in notes if of == split] for split in info.shards}
+    info = replace(info, shards=rows, digest=digest, sums=sums)
     if not any(info.count(split) for split in rows):
         folder.clear()  # so that the same command tries again
         raise DataError(f"none of the files could be read; the first: {skipped[0][1]}")

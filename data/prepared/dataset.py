@@ -1,6 +1,8 @@
 """The source of prepared data, memory-mapped: what is read lies in the page cache and not in the process."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from torch.utils.data import Dataset
 
 from data.alignment import Aligner
 from data.base.errors import DataError
+from data.base.processes import available_cores
 from data.batch import ImageSample, PairSample
 from data.config import DataConfig
 from data.manifests.labels import Labels
@@ -90,7 +93,10 @@ class Prepared:
         return is_remote(self.place) and split == "train"
 
     def _shards(self, split: str) -> "Shards":
-        return Shards(fetch(self.place, self.info, split, self.config.cache_dir), self.info, split)
+        folder = fetch(self.place, self.info, split, self.config.cache_dir)
+        if self.config.verify:
+            verify(folder, self.info, split)
+        return Shards(folder, self.info, split)
 
 
 def _require_fit(info: StoreInfo, config: DataConfig) -> None:
@@ -112,6 +118,34 @@ def _require_fit(info: StoreInfo, config: DataConfig) -> None:
             )
 
 
+def verify(folder: Path, info: StoreInfo, split: str) -> None:
+    """Refuse shards that are not what was written.
+
+    Raises:
+        DataError: naming the first; or the store is from before there were checksums.
+    """
+    written, shards = info.sums.get(split), _paths(folder, info, split)
+    if written is None:
+        raise DataError(f"--data.verify: {folder} has no checksums; prepare it again, or drop --data.verify")
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for shard, found, expected in zip(shards, pool.map(_sha256, shards), written, strict=True):
+            if found != expected:
+                raise DataError(f"{shard} is damaged; copy the prepared data again, or prepare it again")
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); copy the prepared data again") from error
+
+
+def _paths(folder: Path, info: StoreInfo, split: str) -> list[Path]:
+    count = len(info.shards[split])
+    return [folder / split / shard_name(number, count) for number in range(count)]
+
+
 class Shards:
     """The rows of one split, memory-mapped.
 
@@ -131,8 +165,9 @@ class Shards:
         self._place = (folder, info, split)
         counts = info.shards[split]
         self._batches: list[pa.RecordBatch] = []
-        for number, rows in enumerate(counts):
-            batches = _map(folder / split / shard_name(number, len(counts)))
+        self.files = [str(path) for path in _paths(folder, info, split)]
+        for path, rows in zip(self.files, counts, strict=True):
+            batches = _map(Path(path))
             if sum(map(len, batches)) != rows:
                 raise DataError(f"{folder / split} does not hold what {INFO} says; prepare the data again")
             self._batches += batches
@@ -190,6 +225,7 @@ class _FromShards:
         self.reader = reader
         self.labels = reader.labels.names
         self.identity = reader.info.digest
+        self.files = shards.files
 
     @property
     def patients(self) -> list[str]:

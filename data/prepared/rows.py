@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from data.alignment import Aligner
+from data.base.errors import DataError
 from data.batch import ImageSample, PairSample, Square
 from data.geometry import Geometry, fit_to_square, resize
 from data.manifests.labels import NO_LABELS, Labels
 from data.manifests.records import columns_of_image, findings_of
-from data.prepared.store import ALIGNMENT, PICTURES, StoreInfo, decode
+from data.prepared.store import ALIGNMENT, PICTURES, StoreInfo, checksum, decode
 
 
 @lru_cache(maxsize=4)
@@ -43,7 +44,7 @@ class Reader:
         roles = [role for role in PICTURES["pairs"] if row[role] is not None]
         signed = {role for role in roles if self.info.change == "signed" and role.startswith("target")}
         sample = PairSample.of_squares(
-            {role: self._square(row[role], signed=role in signed) for role in roles},
+            {role: self._square(row, role, signed=role in signed) for role in roles},
             id=row["id"],
             patient_id=row["patient_id"],
             findings=findings_of(row["findings"]),
@@ -58,7 +59,7 @@ class Reader:
         taken = self.columns_of(role).items()
         columns = {key: row[column] for key, column in taken if row[column] is not None}
         return ImageSample.of_square(
-            self._square(row[role]),
+            self._square(row, role),
             id=name,
             patient_id=row["patient_id"],
             labels=self.labels.of(columns, name),
@@ -70,8 +71,15 @@ class Reader:
         names = self.info.columns
         return {name: name for name in names} if role == "image" else columns_of_image(names, role)
 
-    def _square(self, picture: Row, *, signed: bool = False) -> Square:
+    def _square(self, row: Row, role: str, *, signed: bool = False) -> Square:
+        picture = row[role]
         height, width = picture["height"], picture["width"]
+        written = picture.get("checksum")  # which older stores do not have
+        if written is not None and written != checksum(picture["pixels"], height, width):
+            raise DataError(
+                f"--data.prepared: the {role} of {row['id']!r} is not what was prepared; copy the prepared "
+                "data again, or prepare it again"
+            )
         spacing, info, size = picture["spacing_mm"], self.info, self.image_size
         geometry = Geometry(
             height=picture["source_height"],

@@ -5,9 +5,10 @@
     OUT/skipped.csv                        samples left out because a file could not be read
 
 A row is a pair or an image. Each of its pictures is a struct: `pixels` (row by row, little-endian, 8 or 16
-bit), `height` and `width` of these pixels; `source_height`, `source_width`, `spacing_mm` and `pixel_aspect`
-of the file they come from, as it is seen; and `source`, a fingerprint of that file's path by which a picture
-in several pairs is known. All other columns are text, as the manifest has them.
+bit), `height` and `width` of these pixels, and a `checksum` of all three; `source_height`, `source_width`,
+`spacing_mm` and `pixel_aspect` of the file they come from, as it is seen; and `source`, a fingerprint of that
+file's path by which a picture in several pairs is known. All other columns are text, as the manifest has
+them.
 Radiographs and magnitudes are unsigned with the largest value as 1; signed changes are signed with 32767
 (127) as 1.
 """
@@ -15,11 +16,12 @@ Radiographs and magnitudes are unsigned with the largest value as 1; signed chan
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from data.base.errors import DataError
@@ -58,6 +60,8 @@ class StoreInfo:
     """Further columns of the manifest; of an older store, which does not name them, these."""
     digest: str = ""
     """Fingerprint of the shards, pixels included."""
+    sums: dict[str, list[str]] = field(default_factory=dict)
+    """SHA-256 of each shard of each split; an older store has none."""
     format: int = FORMAT
 
     def count(self, split: str) -> int:
@@ -111,9 +115,15 @@ def features(kind: Kind, further: Sequence[str]) -> Any:
         "spacing_mm": [Value("float32")],
         "pixel_aspect": Value("float64"),
         "source": Value("string"),
+        "checksum": Value("uint64"),
     }
     text = ("id", "patient_id", *(("findings",) if kind == "pairs" else ()), *further)
     return Features({name: Value("string") for name in text} | dict.fromkeys(PICTURES[kind], picture))
+
+
+def checksum(pixels: Any, height: int, width: int) -> int:
+    """By which stored pixels are known to be as they were written; much faster than they can be read."""
+    return xxhash.xxh3_64_intdigest(pixels, seed=height << 32 | width)
 
 
 def levels(bits: Bits, *, signed: bool) -> int:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import torch
 from torch.utils.data import IterableDataset
 
-from data.base.errors import DataError
+from data.base.errors import DataError, first_line
 from data.base.seeds import fold_seed
 from data.batch import ImageSample, PairSample
 from data.prepared.remote import shard_addresses
@@ -75,20 +75,25 @@ class _Streamed(SharedEpoch, IterableDataset[SampleT], Generic[SampleT]):
         return rows * len(self._roles) // self.batch_size * self.batch_size
 
     def __iter__(self) -> Iterator[SampleT]:
+        samples = (self._sample(row, role) for row in self._rows() for role in self._roles)
+        yield from islice(samples, len(self))
+
+    def _rows(self) -> Iterator[Row]:
         from datasets import load_dataset
         from datasets.distributed import split_dataset_by_node
 
-        rows = load_dataset(
-            "arrow",
-            data_files={self.split: shard_addresses(self.place, self.reader.info, self.split)},
-            split=self.split,
-            streaming=True,
-        )
-        seed = fold_seed("stream", self.seed, self.epoch) % 2**32
-        rows = rows.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER)
-        rows = split_dataset_by_node(rows, rank=self.rank, world_size=self.world)
-        samples = (self._sample(row, role) for row in rows for role in self._roles)
-        yield from islice(samples, len(self))
+        try:
+            rows = load_dataset(
+                "arrow",
+                data_files={self.split: shard_addresses(self.place, self.reader.info, self.split)},
+                split=self.split,
+                streaming=True,
+            )
+            seed = fold_seed("stream", self.seed, self.epoch) % 2**32
+            rows = rows.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER)
+            yield from split_dataset_by_node(rows, rank=self.rank, world_size=self.world)
+        except Exception as error:  # every kind of storage has errors of its own
+            raise DataError(f"--data.prepared: {self.place} cannot be read ({first_line(error)})") from error
 
     @property
     def _roles(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class LastLayer:
     parameter: nn.Parameter
     gradients: dict[str, Tensor] = field(default_factory=dict)
 
-    def add(self, terms: Mapping[str, Tensor], share: float) -> None:
+    def add(self, terms: Mapping[str, Tensor], share: Tensor | float) -> None:
         """Take in the terms of one batch and its share of the samples; their graphs stay."""
         scaler = self.accelerator.scaler
         for name, term in terms.items():

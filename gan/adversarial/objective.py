@@ -135,7 +135,12 @@ def map_term(loss: Callable[[Tensor, Tensor], Tensor]) -> PairTerm:
 
 def pixel_term(loss: PixelLoss) -> PairTerm:
     """A pixel-wise distance to the target, over the pixels that count."""
-    return lambda batch, prediction: loss(prediction, _target(batch), batch.valid)
+
+    def term(batch: PairBatch, prediction: Tensor) -> Tensor:
+        value = loss(prediction, _target(batch), batch.valid)
+        return value if batch.emphasis is None else batch.emphasis * value
+
+    return term
 
 
 EXTRA = "extra/"

@@ -49,6 +49,7 @@ from gan.run.loaders import Loaders, choose_cases, open_loaders
 from gan.run.log import RunLog
 from gan.run.loop import train
 from gan.run.optim import channels_last, learning_rate, set_learning_rate
+from gan.run.processes import share_steps
 from gan.run.progress import Terms
 from gan.run.run import Run, parameter_count
 from gan.run.schedules import ema_decay
@@ -69,7 +70,7 @@ def train_adversarially(config: AdversarialConfig, pretrained: RunDir | None) ->
         UserError, DataError: an option or a file is not what it should be.
         Interrupted: a signal asked to stop; the run has saved itself.
     """
-    config = replace(config, data=settled(config.data))
+    config = share_steps(replace(config, data=settled(config.data)))
     with Run.start(config, "adversarial", find_unused_parameters=config.freeze_encoder_epochs > 0) as run:
         return _train(run, config, pretrained)
 

@@ -19,7 +19,15 @@ from gan.adversarial.game import AREA, AREA_TARGET, RIGHT_FAKE, RIGHT_REAL, Aver
 from gan.adversarial.gradients import ADVERSARIAL, LastLayer, last_layer, shares_of, sides_of
 from gan.adversarial.objective import Objective
 from gan.adversarial.options import AdversarialOptimConfig, GameConfig
-from gan.run.optim import average_gradients, channels_last, decay_groups, optimiser_step, shares
+from gan.run.batchnorm import synchronised
+from gan.run.optim import (
+    average_gradients,
+    channels_last,
+    decay_groups,
+    emphasised,
+    optimiser_step,
+    shares,
+)
 from gan.run.progress import Terms
 from losses import shares_right
 from networks.map_scale import MapScale
@@ -58,7 +66,9 @@ def assemble(
 
     Weights in a loss of the user's own are trained by the generator's optimiser.
     """
-    generator, discriminator = channels_last(generator), channels_last(discriminator)
+    generator, discriminator = (
+        synchronised(accelerator, channels_last(network)) for network in (generator, discriminator)
+    )
     ema = AveragedModel(generator, use_buffers=True).to(accelerator.device).eval()
     generator, discriminator, optimizer_generator, optimizer_discriminator = accelerator.prepare(
         generator,
@@ -116,7 +126,8 @@ def adversarial_step(state: AdversarialState, batches: Sequence[PairBatch], turn
     batches make the step of one large one. Further steps of D come after that, on the same maps.
     """
     accelerator, terms, fakes = state.accelerator, dict[str, Tensor](), list[Tensor]()
-    batches, moment = [masked(batch) for batch in batches], Moment.of(state, turn)
+    batches = [masked(batch) for batch in emphasised(accelerator, batches)]
+    moment = Moment.of(state, turn)
     observe_scale(state, batches)
     for batch, share in shares(accelerator, batches, state.generator, state.discriminator):
         fake = state.generator(batch.baseline, batch.followup)
@@ -149,7 +160,7 @@ def discriminator_step(
 
 
 def discriminator_phase(
-    state: AdversarialState, batch: PairBatch, fake: Tensor, share: float, turn: Turn
+    state: AdversarialState, batch: PairBatch, fake: Tensor, share: Tensor, turn: Turn
 ) -> Terms:
     """D learns to tell (baseline, followup, target) from (baseline, followup, prediction).
 
@@ -179,7 +190,7 @@ def generator_phase(
     state: AdversarialState,
     batch: PairBatch,
     fake: Tensor,
-    share: float,
+    share: Tensor,
     moment: Moment,
 ) -> Terms:
     """G learns to predict the target and to pass for it before D, whose parameters rest meanwhile."""

@@ -30,6 +30,7 @@ from gan.run.loaders import Loaders, choose_cases, open_loaders
 from gan.run.loop import train
 from gan.run.optim import learning_rate
 from gan.run.plugins import encoder_option
+from gan.run.processes import share_steps
 from gan.run.progress import Terms
 from gan.run.run import Run, parameter_count
 from networks import ClassificationModel
@@ -46,7 +47,7 @@ def classify(config: ClassifyConfig, pretrained: RunDir | None) -> Run:
         UserError, DataError: an option or a file is not what it should be.
         Interrupted: a signal asked to stop; the run has saved itself.
     """
-    config = replace(config, data=settled(config.data))
+    config = share_steps(replace(config, data=settled(config.data)))
     with Run.start(config, "classify") as run:
         return _classify(run, config, pretrained)
 
@@ -127,7 +128,8 @@ class ClassifyStage:
             assert batch.labels is not None
             return known_bce(self.learner.model(batch.image), batch.labels)
 
-        return {"bce": self.learner.descend(batches, loss)}
+        known = [(~cast(Tensor, batch.labels).isnan()).sum() for batch in batches]
+        return {"bce": self.learner.descend(batches, known, loss)}
 
     def settings(self) -> dict[str, Any]:
         """The learning rate of the moment."""

@@ -8,6 +8,7 @@ import tyro
 
 from data.base.commandline import argv, run_command, tyro_parse
 from data.base.errors import UserError
+from data.base.processes import require_one_process
 from gan.predict.place import overlay_path
 from gan.run.generator import generator_folder
 
@@ -39,6 +40,7 @@ class PredictConfig:
 
 def main() -> None:
     """Parse the command line, predict, write."""
+    require_one_process("gan.predict")
     config = tyro_parse(PredictConfig, argv(), prog="python -m gan.predict")
     if not config.output.name.endswith(OUTPUT_SUFFIXES):
         raise UserError(f"--output {config.output}: end it in one of {', '.join(OUTPUT_SUFFIXES)}")

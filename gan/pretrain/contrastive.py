@@ -33,9 +33,13 @@ def contrast(learner: Learner, views: Views, groups: Tensor, temperature: float)
     Every process computes the whole loss, but only its own rows carry gradients.
     """
     accelerator = learner.accelerator
-    embeddings = learner.model(torch.cat([view.image for view in views]))
-    everyone = _gather_rows(accelerator, embeddings)
-    return contrastive_loss(everyone, accelerator.gather(torch.cat([groups, groups])), temperature)
+    rows = learner.model(torch.cat([view.image for view in views]))
+    counted, groups = torch.cat([view.counted for view in views]), torch.cat([groups, groups])
+    if accelerator.num_processes > 1:  # which may have one image more or less than others
+        rows, counted, groups = map(accelerator.pad_across_processes, (rows, counted.long(), groups))
+        counted, groups = accelerator.gather(counted).bool(), accelerator.gather(groups)
+        rows = _gather_rows(accelerator, rows)
+    return contrastive_loss(rows[counted], groups[counted], temperature)
 
 
 def _gather_rows(accelerator: Accelerator, rows: Tensor) -> Tensor:
@@ -79,7 +83,11 @@ class ContrastiveStage:
                 self.learner, self._views(batch, epoch), self._groups(batch), temperature
             )
 
-        return {"contrastive": self.learner.descend(batches, loss) / processes}
+        # Every process computes the loss of the batches of all.
+        counts = self.learner.accelerator.reduce(
+            torch.stack([batch.counted.sum() for batch in batches]).float(), reduction="mean"
+        )
+        return {"contrastive": self.learner.descend(batches, counts.unbind(), loss) / processes}
 
     def settings(self) -> dict[str, Any]:
         """The learning rate of the moment."""

@@ -31,12 +31,14 @@ def masked_step(
     learner: Learner, batches: Sequence[ImageBatch], masks: Callable[[ImageBatch], Tensor]
 ) -> Terms:
     """Reconstruct hidden patches from visible ones; only hidden pixels count."""
+    hidden = [(batch, masks(batch)) for batch in batches]
+    counts = [(mask if batch.valid is None else mask & batch.valid.bool()).sum() for batch, mask in hidden]
 
-    def loss(batch: ImageBatch) -> Tensor:
-        mask = masks(batch)
+    def loss(masked: tuple[ImageBatch, Tensor]) -> Tensor:
+        batch, mask = masked
         return masked_l1_loss(learner.model(batch.image, mask), batch.image, mask, batch.valid)
 
-    return {"masked_l1": learner.descend(batches, loss)}
+    return {"masked_l1": learner.descend(hidden, counts, loss)}
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,11 @@ class PretrainConfig(StageConfig):
     contrast: ContrastConfig = field(default_factory=ContrastConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
 
+    @property
+    def contrasts(self) -> bool:
+        """Whether the samples of a batch are told apart."""
+        return self.method == "contrastive"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         size = self.data.image_size

@@ -18,6 +18,7 @@ from gan.run.judge import judge_sources, say_sources
 from gan.run.learner import Learner
 from gan.run.loaders import choose_cases, open_loaders
 from gan.run.loop import train
+from gan.run.processes import share_steps
 from gan.run.run import Run, parameter_count
 
 METHODS: Mapping[str, type[MaskedStage] | type[ContrastiveStage]] = {
@@ -33,7 +34,7 @@ def pretrain(config: PretrainConfig) -> Run:
         UserError, DataError: an option or a file is not what it should be.
         Interrupted: a signal asked to stop; the run has saved itself.
     """
-    config = replace(config, data=settled(config.data))
+    config = share_steps(replace(config, data=settled(config.data)))
     with Run.start(config, "pretrain") as run:
         return _pretrain(run, config)
 

@@ -20,7 +20,7 @@ from data.base.atomic import give_usual_permissions, remove_parts, whole_folder
 from data.base.errors import UserError, first_line
 from gan.run.directory import RunDir
 from gan.run.disk import named_if_not_written, require_room
-from gan.run.progress import Progress
+from gan.run.progress import Progress, mean_state
 
 _MARKER = "step.json"  # written last: a directory without it is no checkpoint
 _DIGESTS = "sha256"
@@ -55,7 +55,11 @@ def save_checkpoint(
         if leads:
             for name, module in kept.items():
                 torch.save(module.state_dict(), part / f"{name}.pt")
-            marker = {"step": progress.step, "processes": accelerator.num_processes}
+            marker = {
+                "step": progress.step,
+                "processes": accelerator.num_processes,
+                "samples": progress.samples,
+            }
             (part / _MARKER).write_text(json.dumps({**marker, _DIGESTS: _digests(part)}))
             give_usual_permissions(part)
     if leads:
@@ -92,28 +96,24 @@ def load_checkpoint(
     """Put everything back as it was when `path` was written, but for the options of the optimisers.
 
     Betas and weight decay are those the optimisers were made with now: what config.yaml says is what runs.
+    Where other processes wrote it, each of these goes on with the mean of what those had in mind.
 
     Raises:
-        UserError: it is not a checkpoint, or one of other networks or another number of processes.
+        UserError: it is not a checkpoint, or one of other networks.
     """
     remedy = f"delete {path} to resume from an earlier checkpoint, or start a new run"
     try:
-        marker = json.loads((path / _MARKER).read_text())
-        if marker["processes"] != accelerator.num_processes:
-            raise UserError(
-                f"{path} was written by {marker['processes']} processes and this run has "
-                f"{accelerator.num_processes}; resume with the same number"
-            )
+        writers = range(read_marker(path)["processes"])
+        mine = [accelerator.process_index] if len(writers) == accelerator.num_processes else writers
         options = [_options(optimizer) for optimizer in accelerator._optimizers]
         accelerator.load_state(str(path))
         for optimizer, now in zip(accelerator._optimizers, options, strict=True):
             for group, values in zip(optimizer.param_groups, now, strict=True):
                 group.update(values)
-        progress.load_state_dict(_load(path / f"progress_{accelerator.process_index}.pt"), accelerator.device)
+        states = [_load(path / f"progress_{number}.pt") for number in mine]
+        progress.load_state_dict(mean_state(states), accelerator.device)
         for name, module in kept.items():
             module.load_state_dict(_load(path / f"{name}.pt"))
-    except UserError:
-        raise
     except (
         OSError,
         ValueError,
@@ -136,6 +136,18 @@ def load_best_weights(directory: RunDir, model: nn.Module) -> None:
     if damaged := damaged_files(directory.checkpoints / BEST):
         raise UserError(f"{directory.checkpoints / BEST} is damaged ({', '.join(damaged)}); train again")
     model.load_state_dict(load_file(directory.checkpoints / BEST / "model.safetensors"), strict=True)
+
+
+def read_marker(checkpoint: Path) -> dict[str, Any]:
+    """The step of a checkpoint, the processes that wrote it, the samples of a step, and its files' digests.
+
+    Raises:
+        OSError, ValueError: it is damaged.
+    """
+    marker = json.loads((checkpoint / _MARKER).read_text())
+    if not isinstance(marker, dict) or not isinstance(marker.get("processes"), int):
+        raise ValueError(f"{_MARKER} is damaged")
+    return marker
 
 
 def newest_checkpoint(directory: RunDir) -> tuple[Path, list[str]]:
@@ -161,8 +173,8 @@ def newest_checkpoint(directory: RunDir) -> tuple[Path, list[str]]:
 def damaged_files(checkpoint: Path) -> list[str]:
     """Names of the files of a checkpoint that are missing or not what was written."""
     try:
-        written = json.loads((checkpoint / _MARKER).read_text()).get(_DIGESTS, {})
-    except (OSError, ValueError, AttributeError):
+        written = read_marker(checkpoint).get(_DIGESTS, {})
+    except (OSError, ValueError):
         return [_MARKER]
     found = _digests(checkpoint)
     return sorted(name for name, digest in written.items() if found.get(name) != digest)

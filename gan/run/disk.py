@@ -8,6 +8,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from data.base.errors import DataError, first_line
+from gan.run.signals import is_of_a_dead_loader
 
 
 @contextmanager
@@ -16,6 +17,8 @@ def named_if_not_written(path: Path) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, SafetensorError) as error:
+        if is_of_a_dead_loader(error):
+            raise
         raise DataError(
             f"{path} cannot be written ({first_line(error)}); make room, what was saved before is kept"
         ) from error

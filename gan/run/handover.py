@@ -24,6 +24,7 @@ ANY = "*"
 """Whatever a folder names: this process made it, or its user trusts it."""
 _WEIGHTS = "model.safetensors"
 _PREPROCESSING = "preprocessing.json"
+_SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ class Preprocessing:
 
 
 def save_network(model: Any, folder: Path, preprocessing: Preprocessing) -> None:
-    """Write `config.json`, `model.safetensors` and `preprocessing.json`, all of them at once.
+    """Write `config.json`, `model.safetensors`, `preprocessing.json` and their SHA256SUMS, all at once.
 
     A class of the user's own without `save_pretrained` has no `config.json`.
     """
@@ -67,6 +68,8 @@ def save_network(model: Any, folder: Path, preprocessing: Preprocessing) -> None
         else:
             save_model(model, str(part / _WEIGHTS))
         (part / _PREPROCESSING).write_text(json.dumps(asdict(preprocessing), indent=2) + "\n")
+        written = sorted(path for path in part.iterdir() if path.is_file())
+        (part / _SUMS).write_text("".join(f"{_sha256(path)}  {path.name}\n" for path in written))
         give_usual_permissions(part)
 
 
@@ -78,8 +81,10 @@ def load_network(folder: Path, *, trusted: str = "") -> tuple[nn.Module, Preproc
         trusted: the class outside of `networks` that may be imported, or `ANY` of those the folder names.
 
     Raises:
-        UserError: files are missing or broken, or its class is not to be had or not trusted.
+        UserError: files are missing, broken or not what was written, or its class is not to be had or not
+            trusted.
     """
+    require_intact(folder)
     try:
         preprocessing = Preprocessing(**json.loads((folder / _PREPROCESSING).read_text()))
         if not is_ours(preprocessing.network) and trusted not in (ANY, preprocessing.network):
@@ -99,6 +104,33 @@ def load_network(folder: Path, *, trusted: str = "") -> tuple[nn.Module, Preproc
     except Exception as error:  # safetensors, json and torch raise all kinds for a broken file
         raise UserError(f"{folder} is not a saved {folder.name} ({first_line(error)})") from error
     return model.eval(), preprocessing
+
+
+def require_intact(folder: Path) -> None:
+    """Refuse a saved network of which a file is not what was written, where SHA256SUMS says what that was.
+
+    Raises:
+        UserError: naming the file.
+    """
+    try:
+        written = [line.split("  ", 1) for line in (folder / _SUMS).read_text().splitlines()]
+        damaged = next((name for digest, name in written if _sha256(folder / name) != digest), None)
+    except FileNotFoundError as error:
+        if str(error.filename) == str(folder / _SUMS):
+            return
+        damaged = Path(error.filename).name
+    except (OSError, ValueError):
+        damaged = _SUMS
+    if damaged is not None:
+        raise UserError(
+            f"{folder / damaged} is damaged or was changed; copy it again, or delete {_SUMS} beside it if "
+            "the change is yours"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_encoder(run: RunDir, spec: str) -> nn.Module:

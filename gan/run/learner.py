@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from gan.run.batchnorm import synchronised
 from gan.run.optim import BatchT, channels_last, decay_groups, optimiser_step, set_learning_rate, shares
 from gan.run.options import OptimConfig
 
@@ -24,7 +25,7 @@ class Learner:
     @classmethod
     def prepare(cls, accelerator: Accelerator, model: nn.Module, optim: OptimConfig) -> "Learner":
         """Put a model and an AdamW for it on the devices."""
-        model = channels_last(model)
+        model = synchronised(accelerator, channels_last(model))
         groups = decay_groups(model.parameters(), optim.weight_decay)
         optimizer = AdamW(groups, lr=optim.lr, betas=(0.9, 0.95), fused=True)
         model, optimizer = accelerator.prepare(model, optimizer)
@@ -40,10 +41,21 @@ class Learner:
         """The learning rate of optimiser step `step` of `total`."""
         set_learning_rate(self.optimizer, self.optim.lr, self.optim, step=step, total=total)
 
-    def descend(self, batches: Sequence[BatchT], loss: Callable[[BatchT], Tensor]) -> Tensor:
-        """One optimiser step on a loss that is a mean over samples; returns it, detached."""
+    def descend(
+        self, batches: Sequence[BatchT], counts: Sequence[Tensor], loss: Callable[[BatchT], Tensor]
+    ) -> Tensor:
+        """One optimiser step on a loss that is a mean over what counts.
+
+        Args:
+            batches: of this process.
+            counts: how much counts in each of them.
+            loss: of a batch.
+
+        Returns:
+            The loss of all batches, detached; that of all processes is the mean over these.
+        """
         total = torch.zeros((), device=self.accelerator.device)
-        for batch, share in shares(self.accelerator, batches, self.model):
+        for batch, share in shares(self.accelerator, batches, self.model, counts=counts):
             value = share * loss(batch)
             self.accelerator.backward(value)
             total = total + value.detach()

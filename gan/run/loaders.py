@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.data_loader import prepare_data_loader
-from torch.utils.data import BatchSampler, DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from data.base.seeds import fold_seed
+from data.batch import uncounted
 from data.config import DataConfig
 from data.sources import MixedSplit, Split, StreamedSplit
 from gan.run.options import StageConfig
@@ -47,30 +49,72 @@ class EpochSampler(Sampler[int]):
         return self.size
 
 
-class NoneAlone(BatchSampler):
-    """Batches of which none holds a single sample: what would be left over alone joins the batch before it.
+class StepSampler:
+    """The batches of one process: an optimiser step sees the same samples however many processes share it.
 
-    Statistics over a batch and contrasts within it have no meaning for one sample. Batches of one that were
-    asked for stay.
+    An epoch is cut into steps, the last of which may be smaller, steps into batches, and these are shared out
+    evenly; a process that gets none of a small one has a stand-in, the complement `~index` of an index. What
+    would be a step of a single sample joins the step before it, and so within a process: statistics over a
+    batch and contrasts within it have no meaning for one sample. Batches of one that were asked for stay.
+
+    Args:
+        order: the samples of an epoch.
+        batch_size: samples of a batch of one process.
+        accumulation: batches of a step in one process.
+        process: which one this is.
+        processes: how many share a step.
     """
 
+    def __init__(
+        self,
+        order: EpochSampler,
+        batch_size: int,
+        *,
+        accumulation: int = 1,
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.order = order
+        self.batch_size, self.accumulation = batch_size, accumulation
+        self.process, self.processes = process, processes
+
     def __iter__(self) -> Iterator[list[int]]:
-        waiting: list[int] = []
-        for batch in super().__iter__():
-            if waiting and self._is_alone(batch):
-                batch = waiting + batch
-            elif waiting:
-                yield waiting
-            waiting = batch
-        if waiting:
-            yield waiting
+        order = np.array(list(self.order), np.int64)
+        for step in np.split(order, self._ends()[:-1]) if len(order) else []:
+            for batch in np.array_split(step, self._batches(len(step))):
+                mine = np.array_split(batch, self.processes)[self.process]
+                yield mine.tolist() or [~int(batch[0])]
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(cast(EpochSampler, self.sampler)), self.batch_size)
-        return whole + (rest > 0) - (whole > 0 and rest == 1 < self.batch_size)
+        sizes = np.diff(self._ends(), prepend=0).tolist()
+        return sum(map(self._batches, sizes))
 
-    def _is_alone(self, batch: list[int]) -> bool:
-        return len(batch) == 1 < self.batch_size
+    def _ends(self) -> list[int]:
+        """Where each step ends."""
+        count, size = len(self.order), self.batch_size * self.accumulation * self.processes
+        ends = list(range(size, count, size))
+        if ends and count - ends[-1] == 1 < size:
+            ends.pop()
+        return [*ends, count] if count else []
+
+    def _batches(self, samples: int) -> int:
+        """Batches of a step in every process."""
+        largest = -(-samples // self.processes)
+        whole, rest = divmod(largest, self.batch_size)
+        return min(whole + (rest > 0 and not (whole > 0 and rest == 1)), self.accumulation)
+
+
+class WithStandIns(Dataset[Any]):
+    """A split in which sample `~index` is sample `index`, but nothing of it counts."""
+
+    def __init__(self, split: Any) -> None:
+        self.split = split
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.split[index] if index >= 0 else uncounted(self.split[~index])
 
 
 class HasEpoch(Protocol):
@@ -85,8 +129,8 @@ class Loaders:
 
     splits: Mapping[str, Split[Any]]
     train: DataLoader[Any]
-    """Shuffled; the last, smaller batch of an epoch is used too, except of streamed data. A sample left over
-    alone joins the batch before."""
+    """Shuffled; the last, smaller step of an epoch is used too, except of streamed data. A sample left over
+    alone joins the step before."""
     val: Mapping[str, DataLoader[Any]]
     """Of each source by its name, which is empty where there is only one; see `gan.run.judge`."""
     test: Mapping[str, DataLoader[Any]]
@@ -148,28 +192,38 @@ def train_loader(
             pin_memory=pin_memory,
             persistent_workers=True,
         )
-        loader = prepare_data_loader(
-            loader,
-            device=accelerator.device,
-            num_processes=1,
-            process_index=0,
-            put_on_device=True,
-            dispatch_batches=False,
-        )
-        return loader, split
+        return _alone(accelerator, loader), split
     order = split.order if isinstance(split, MixedSplit) else None
     sampler = EpochSampler(len(split), config.seed, order)
-    # Several processes: accelerate fills the last batches up, so that all of them have as many.
-    sampled = NoneAlone if accelerator.num_processes == 1 else BatchSampler
+    batches = StepSampler(
+        sampler,
+        config.data.batch_size,
+        accumulation=config.gradient_accumulation,
+        process=accelerator.process_index,
+        processes=accelerator.num_processes,
+    )
     loader = DataLoader(
-        cast(Any, split),
-        batch_sampler=sampled(sampler, config.data.batch_size, drop_last=False),
+        WithStandIns(split),
+        batch_sampler=cast(Any, batches),
         collate_fn=collate,
         **loader_processes(config.data.workers),
         pin_memory=pin_memory,
         persistent_workers=config.data.workers > 0,
     )
-    return accelerator.prepare(loader), sampler
+    return _alone(accelerator, loader), sampler
+
+
+def _alone(accelerator: Accelerator, loader: DataLoader[Any]) -> DataLoader[Any]:
+    """A loader that knows what its process is to get; only the device is accelerate's."""
+    prepared: DataLoader[Any] = prepare_data_loader(
+        loader,
+        device=accelerator.device,
+        num_processes=1,
+        process_index=0,
+        put_on_device=True,
+        dispatch_batches=False,
+    )
+    return prepared
 
 
 def choose_cases(split: Split[Any], count: int) -> list[Any]:

@@ -74,7 +74,9 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
     )
     keep_if_best(run, stage)
     clock = Clock(config.checkpoint_minutes)
-    watch, finite = DataWatch(), FiniteWatch(accelerator, run.directory, run.kept)
+    watch = DataWatch()
+    allowed, skipped = config.skip_nonfinite, int(progress.skipped)
+    finite = FiniteWatch(accelerator, run.directory, run.kept, allowed=allowed, skipped=skipped)
     # Where asking costs nothing, every step is asked; elsewhere parameters rest from the first bad one on.
     asynchronous = accelerator.num_processes > 1 or accelerator.device.type != "cpu"
     with StopSignal(accelerator) as stop, closing(bar):
@@ -87,23 +89,23 @@ def train(run: Run, stage: Stage, loaders: Loaders) -> None:
             for index, batches in enumerate(in_groups(watch.iterate(waiting), size), start=done):
                 log.note_skipped(reason for batch in batches for reason in batch.skipped)
                 # Whatever is random inside the networks follows from here, so a resumed run repeats it.
-                torch.manual_seed(
-                    fold_seed("step", config.seed, epoch, index * size, accelerator.process_index)
-                )
+                torch.manual_seed(fold_seed("step", config.seed, epoch, index, accelerator.process_index))
                 terms = stage.step(batches, epoch, progress.step)
-                progress.add(terms)
                 progress.step += 1
-                finite.add(terms, progress.step, [name for batch in batches for name in batch.id])
+                ids = [name for batch in batches for name in batch.id]
+                progress.add(terms, finite.add(terms, progress.step, ids))
                 bar.update()
                 ends = progress.step % per_epoch == 0 or progress.step == total
                 logs = progress.step % config.log_every == 0 or progress.step == total
                 stopping, due = stop.agreed(clock.is_due())
                 saves = not ends and (stopping or due or progress.step % config.checkpoint_every == 0)
                 if ends or logs or saves or not asynchronous:
-                    finite.require()
+                    for line in finite.require():
+                        log.say(line)
                 if logs:
                     means = progress.take_means(accelerator)
-                    numbers = {**means, **stage.settings()}
+                    skips = {"skipped_steps": int(progress.skipped)} if allowed else {}
+                    numbers = {**means, **stage.settings(), **skips}
                     log.write(numbers, step=progress.step, epoch=epoch + 1, split="train")
                     bar.set_postfix({name: f"{means[name]:.3g}" for name in stage.shown if name in means})
                 if ends:
@@ -192,6 +194,8 @@ def end_epoch(run: Run, stage: Stage, loaders: Loaders, epoch: int) -> None:
         grid = run.directory.sample(epoch)
         stage.draw(grid)
         log.picture("samples", grid, step=progress.step)
+        if run.files is not None and (warning := run.files.warning()):
+            log.say(warning)
     value = numbers[stage.chooser]
     if value is None:
         log.say(

@@ -1,19 +1,21 @@
 """Parameter groups, learning rates, and the step of an optimiser."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from data import PairBatch
 from gan.run.options import Schedule
 from gan.run.schedules import learning_rate_factor
 
-BatchT = TypeVar("BatchT", bound=Sized)
+BatchT = TypeVar("BatchT")
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
@@ -50,20 +52,58 @@ def learning_rate(optimizer: Optimizer) -> float:
 
 
 def shares(
-    accelerator: Accelerator, batches: Sequence[BatchT], *models: nn.Module
-) -> Iterator[tuple[BatchT, float]]:
-    """The batches of one optimiser step, each with its share of the samples.
+    accelerator: Accelerator,
+    batches: Sequence[BatchT],
+    *models: nn.Module,
+    counts: Sequence[Tensor] | None = None,
+) -> Iterator[tuple[BatchT, Tensor]]:
+    """The batches of one optimiser step of this process, each with its share of it; see `parts`.
 
-    Losses that are means over samples, times these shares, add up to that of one large batch. Several
-    processes exchange the gradients of the models at the last batch only.
+    Several processes exchange the gradients of the models at the last batch only.
+
+    Args:
+        accelerator: whose processes share the step.
+        batches: of this process.
+        models: what is trained on them.
+        counts: how much counts in each; without it, its samples.
     """
-    total = sum(map(len, batches))
-    for number, batch in enumerate(batches, start=1):
+    if counts is None:
+        counts = [cast(Any, batch).counted.sum() for batch in batches]
+    for number, (batch, share) in enumerate(zip(batches, parts(accelerator, counts), strict=True), start=1):
         with ExitStack() as stack:
             if number < len(batches):
                 for model in models:
                     stack.enter_context(accelerator.no_sync(model))
-            yield batch, len(batch) / total
+            yield batch, share
+
+
+def parts(accelerator: Accelerator, counts: Sequence[Tensor]) -> Tensor:
+    """What part of an optimiser step each batch of this process is, by how much of it counts.
+
+    Losses that are means over what counts, times these parts, add up to that of one large batch of all
+    processes, once gradients are averaged over these.
+
+    Args:
+        accelerator: whose processes share the step.
+        counts: of each batch, such as its samples or its valid pixels.
+
+    Returns:
+        `[batches]` float32, whose sum is 1 in the mean over the processes.
+    """
+    mine = torch.stack([count.float() for count in counts])
+    whole = mine.sum()
+    if accelerator.num_processes > 1:
+        whole = accelerator.reduce(whole, reduction="mean")
+    return mine / whole.clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def emphasised(accelerator: Accelerator, batches: Sequence[PairBatch]) -> list[PairBatch]:
+    """The batches of a step with their emphasis: their part of its pixels against that of its samples."""
+    masks = [torch.ones_like(batch.followup) if batch.valid is None else batch.valid for batch in batches]
+    pixels = parts(accelerator, [mask.sum() for mask in masks])
+    samples = parts(accelerator, [batch.counted.sum() for batch in batches])
+    emphases = pixels / samples.clamp(min=torch.finfo(torch.float32).tiny)
+    return [replace(batch, emphasis=emphasis) for batch, emphasis in zip(batches, emphases, strict=True)]
 
 
 def optimiser_step(
@@ -93,6 +133,13 @@ def diverged(optimizer: Optimizer) -> Tensor | None:
     """1 where a gradient of this optimiser, or of one that stepped with it, was not finite; 0 elsewhere."""
     flag: Tensor | None = getattr(getattr(optimizer, "optimizer", optimizer), "found_inf", None)
     return flag
+
+
+def release(optimizer: Optimizer, where: Tensor) -> None:
+    """Have an optimiser that is held go on with the next step, where a flag on the device is not 0."""
+    flag, plain = diverged(optimizer), cast(Any, getattr(optimizer, "optimizer", optimizer))
+    if flag is not None:
+        plain.found_inf = torch.where(where > 0, torch.zeros_like(flag), flag)
 
 
 def _hold_if_not_finite(optimizers: Sequence[Optimizer]) -> None:

@@ -51,12 +51,18 @@ class StageConfig:
     """With --resume: import what the options of a run that was started elsewhere name outside of networks."""
     seed: int = 0
     """Seed of initialisation, order, augmentation and masks."""
+    deterministic: bool = False
+    """Use deterministic algorithms only, which are slower on a GPU: the same run twice is then the same to
+    the bit there, too. An operation that has none stops the run."""
     epochs: int = 1
     """Passes over the training data."""
     max_steps: int | None = None
     """Stop after so many optimiser steps, whatever the epochs say."""
     gradient_accumulation: int = 1
     """Batches for one optimiser step, which is that of one large batch of all their samples."""
+    skip_nonfinite: int = 0
+    """Steps whose gradient is not finite to leave out, counted and named in the log, before one stops the
+    run. (float16 leaves out its own while it looks for its scale, and counts none.)"""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     """Precision of the networks' arithmetic; losses are always computed in float32."""
     cpu: bool = False
@@ -77,7 +83,12 @@ class StageConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: DataConfig = field(default_factory=DataConfig)
 
+    @property
+    def contrasts(self) -> bool:
+        """Whether the samples of a batch, in all processes, are told apart; its size then counts."""
+        return False
+
     def __post_init__(self) -> None:
         at_least(self, 1, "epochs", "gradient_accumulation", "log_every", "checkpoint_every")
         at_least(self, 1, "keep_checkpoints", "grid_cases", "max_steps")
-        at_least(self, 0, "seed", "checkpoint_minutes")
+        at_least(self, 0, "seed", "checkpoint_minutes", "skip_nonfinite")

@@ -2,10 +2,10 @@
 
 import hashlib
 import math
-import platform
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import nn
 
 from data.base.atomic import write_rows, write_text
 from data.base.errors import Interrupted, UserError
-from data.sources import MixedSplit
+from data.sources import MixedSplit, StreamedSplit
 from gan.run.checkpoint import (
     checkpoint_bytes,
     list_checkpoints,
@@ -27,14 +27,21 @@ from gan.run.checkpoint import (
 from gan.run.commandline import to_yaml
 from gan.run.directory import RunDir, claim_run_dir, create_run_dir, give_up
 from gan.run.disk import require_room
+from gan.run.files import DataFiles
 from gan.run.handover import seen_by, weights_digest
 from gan.run.loaders import Loaders
 from gan.run.log import RunLog
+from gan.run.mishaps import deleted, told
 from gan.run.options import StageConfig
+from gan.run.processes import step_samples
 from gan.run.progress import Progress
+from gan.run.record import record_start
 from gan.run.trust import foreign_code, remember, require_trust
 
-_VERSIONS = ("torch", "torchvision", "transformers", "kornia", "accelerate", "numpy")
+_READERS = "the number of processes, which share a stream,"
+_STEP = "the number of samples of a step (--data.batch-size x --gradient-accumulation x processes)"
+_NEWER = (_STEP, "the number of steps an epoch")
+_FINGERPRINT = "the data (fingerprint of samples, patients and splits)"
 
 
 @dataclass
@@ -48,6 +55,8 @@ class Run:
     progress: Progress = field(default_factory=Progress)
     kept: dict[str, nn.Module] = field(default_factory=dict)
     """Modules a checkpoint holds besides those that accelerate has prepared, by name."""
+    files: DataFiles | None = None
+    """Those that hold the data; the main process looks at them."""
     lock: FileLock | None = None
     """Of the directory; the main process holds it."""
 
@@ -59,6 +68,7 @@ class Run:
             UserError: the precision is not to be had on this device, or the directory cannot be used.
         """
         require_trust(config)
+        compute_deterministically(config.deterministic)
         process = PartialState(cpu=config.cpu)
         if config.mixed_precision == "fp16" and process.device.type == "cpu":
             raise UserError("--mixed-precision fp16 needs a GPU; use bf16 or no on the CPU")
@@ -83,11 +93,15 @@ class Run:
     def __enter__(self) -> "Run":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         if self.lock is not None:
             give_up(self.directory, self.lock)
         if kind is KeyboardInterrupt and list_checkpoints(self.directory):
             raise Interrupted(f"stopped; continue with --resume {self.directory.path}")
+        if reason := told(error, self.directory):
+            raise UserError(reason) from error
 
     def begin(
         self,
@@ -111,9 +125,15 @@ class Run:
             UserError: there is no readable checkpoint, something changed that must not change in the middle
                 of a run, or the directory cannot be written.
         """
-        self.progress.identity = {**_identity(self.config, loaders), **(identity or {})}
+        self.progress.samples = step_samples(self.config, self.accelerator.num_processes)
+        self.progress.identity = {
+            **_identity(self.config, loaders, self.accelerator.num_processes),
+            **(identity or {}),
+        }
         if pretrained is not None:
             self.progress.identity["the encoder in --pretrained"] = weights_digest(pretrained)
+        if self.accelerator.is_main_process:
+            self.files = DataFiles.of(loaders.splits, self.directory)
         if self.config.resume is not None:
             self._resume()
         if self.accelerator.is_main_process:
@@ -128,6 +148,8 @@ class Run:
 
     def save(self) -> None:
         """Write a checkpoint; every process calls this."""
+        if self.accelerator.is_main_process and not self.directory.checkpoints.is_dir():
+            raise UserError(deleted(self.directory))  # and not made again
         keep = self.config.keep_checkpoints
         save_checkpoint(self.accelerator, self.directory, self.progress, keep=keep, kept=self.kept)
 
@@ -147,11 +169,15 @@ class Run:
             self.log.say(f"WARNING: {problem}; going on from {checkpoint.name}")
         load_checkpoint(self.accelerator, checkpoint, self.progress, kept=self.kept)
         for name, value in identity.items():
-            if self.progress.identity.get(name) != value:
+            # A run from before steps were counted in samples knew its options instead, which config.yaml has.
+            if self.progress.identity.get(name, value if name in _NEWER else None) != value:
                 raise UserError(
                     f"--resume {self.directory.path}: {name} was {self.progress.identity.get(name)} and is "
                     f"{value} now; resume with what the run was started with, or start a new run"
                 )
+        self.progress.identity |= identity
+        if self.files is not None:
+            self.files.require_those_of_the_start()
         self.log.resume(self.progress.step)
 
     def _write_down(self, loaders: Loaders) -> None:
@@ -162,9 +188,17 @@ class Run:
         create_run_dir(self.directory, overwrite=config.overwrite)
         if config.resume is None and foreign_code(config):
             remember(self.directory)
-        versions = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
-        header = f"# on {self.accelerator.device}, Python {platform.python_version()}, {versions}\n"
-        write_text(self.directory.config, header + to_yaml(self.config))
+        write_text(self.directory.config, to_yaml(self.config))
+        assert self.files is not None  # of the main process, which alone comes here
+        self.files.write()
+        record_start(
+            self.directory.starts,
+            self.accelerator,
+            config,
+            step=self.progress.step,
+            data=self.progress.identity[_FINGERPRINT],
+            files=self.files.contents.fingerprint,
+        )
         # Of streamed training data nobody knows the patients in advance.
         rows = [(patient, name) for name, split in loaders.splits.items() for patient in split.patients or ()]
         write_rows(self.directory.split, [("patient_id", "split"), *rows])
@@ -176,7 +210,7 @@ class Run:
         self.log.say(
             f"preset {self.config.preset}, {self.config.data.image_size} px, "
             f"{torch.cuda.get_device_name(device) if device.type == 'cuda' else 'cpu'}, "
-            f"processes: {self.accelerator.num_processes}"
+            f"processes: {self.accelerator.num_processes}, {self.progress.samples} samples a step"
         )
         counts = ", ".join(
             f"{'unknown (streamed)' if split.patients is None else len(split.patients)} {name}"
@@ -188,23 +222,34 @@ class Run:
         self.log.say(news)
 
 
-def _identity(config: StageConfig, loaders: Loaders) -> dict[str, Any]:
+def _identity(config: StageConfig, loaders: Loaders, processes: int) -> dict[str, Any]:
     """What a step number means: the same step of the same run only if none of this changed.
 
     Where the data lies is no part of it: it may have been moved.
     """
     identities = "/".join(split.identity for split in loaders.splits.values())
     fingerprint = hashlib.sha256(identities.encode()).hexdigest()[:12]
-    options = ("image_size", "change", "intensity", "framing", "align", "on_error", "batch_size", "augment")
+    options = ("image_size", "change", "intensity", "framing", "align", "on_error", "augment")
     plain = asdict(config.data)
+    batches = {"--gradient-accumulation": config.gradient_accumulation} if config.contrasts else {}
+    readers = {_READERS: processes} if isinstance(loaders.splits["train"], StreamedSplit) else {}
     return {
-        "the data (fingerprint of samples, patients and splits)": fingerprint,
+        _FINGERPRINT: fingerprint,
         "--seed": config.seed,
-        "the number of training samples": len(loaders.splits["train"]),
-        "the number of batches an epoch": len(loaders.train),
-        "--gradient-accumulation": config.gradient_accumulation,
+        _STEP: step_samples(config, processes),
+        "the number of steps an epoch": loaders.steps_per_epoch,
+        **batches,
+        **readers,
         **{f"--data.{name.replace('_', '-')}": plain[name] for name in options},
     }
+
+
+def compute_deterministically(wanted: bool) -> None:
+    """Have PyTorch use deterministic algorithms only, or whichever it likes; before a GPU is touched."""
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS sums in a fixed order with it
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(wanted)
 
 
 def parameter_count(model: nn.Module) -> str:

@@ -73,6 +73,11 @@ def loader_processes(count: int) -> dict[str, Any]:
     return options
 
 
+def is_of_a_dead_loader(error: BaseException) -> bool:
+    """Whether an error, which comes wherever the main process is, says that a loader process died."""
+    return isinstance(error, RuntimeError) and str(error).startswith("DataLoader worker")
+
+
 # Who sent a signal is to be known on Linux only; elsewhere loader processes are left as they are.
 _SHELTERED = STOPPING if hasattr(signal, "sigwaitinfo") else ()
 

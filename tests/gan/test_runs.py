@@ -1,7 +1,10 @@
 """Whole runs, by the commands a user types; in processes of their own where those prove something."""
 
+import itertools
 import json
+import math
 import os
+import pkgutil
 import re
 import shutil
 import signal
@@ -18,6 +21,7 @@ from gan.run.checkpoint import list_checkpoints
 from gan.run.directory import RunDir
 from networks import BottleneckEncoder, LongitudinalMIMModelBig
 from tests.calling import call
+from tests.forked import call_in_ranks
 from tests.micro import ADVERSARIAL, MICRO, MICRO_ADVERSARIAL, PRETRAIN, command_environment, run, write_pairs
 from tests.stopping import signal_after
 
@@ -215,6 +219,80 @@ def test_a_stopped_pretraining_run_equals_the_uninterrupted_one(
     assert all(torch.equal(ours[name], expected[name]) for name in expected)
 
 
+def test_files_that_changed_are_said_at_the_end_of_an_epoch_and_refused_when_it_is_resumed(
+    tmp_path, pairs_folder, monkeypatch
+):
+    data = tmp_path / "data"
+    shutil.copytree(pairs_folder, data)
+    changed = data / "followup" / "p0_0.png"
+    kept = changed.read_bytes()
+
+    def replace_one(step, *args):
+        changed.write_bytes((data / "followup" / "p1_0.png").read_bytes())
+        return step(*args)
+
+    step = pkgutil.resolve_name(STEP)
+    with monkeypatch.context() as patch:
+        patch.setattr(STEP, lambda *args: replace_one(step, *args))
+        options = [*PRETRAIN, "--epochs", "1", "--data.path", data, "--deterministic"]
+        done = call("gan.pretrain", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    named = f"1 of the 32 files of the data changed ({changed})"
+    assert f"WARNING: {named} while the run was reading it" in done.stdout
+
+    go_on = ["gan.pretrain", "--resume", "runs/pretrain", "--epochs", "2"]
+    done = call(*go_on, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith(
+        f"--resume runs/pretrain: {named} since the run began; put back what they were, or start a new run"
+    )
+    changed.write_bytes(kept)
+    data.rename(tmp_path / "moved")
+    done = call(*go_on, "--data.path", "moved", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    starts = json.loads((tmp_path / "runs" / "pretrain" / "starts.json").read_text())
+    assert [start["step"] for start in starts] == [0, 3]
+    assert starts[0]["files"] == starts[1]["files"]
+    assert starts[0]["deterministic"]
+
+
+LOSS = "gan.pretrain.masked.masked_l1_loss"
+
+
+def test_a_run_that_leaves_a_step_out_resumes_to_the_bit(tmp_path, pairs_folder, monkeypatch):
+    """Stopped after that step and before the line of the log that it is missing from."""
+    options = [*PRETRAIN, "--data.path", pairs_folder, "--skip-nonfinite", "2", "--log-every", "3"]
+    loss = pkgutil.resolve_name(LOSS)
+
+    def call_with_nan_in(times, *args):
+        calls = itertools.count(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(LOSS, lambda *given: loss(*given) * (math.nan if next(calls) == times else 1))
+            return call(*args, cwd=tmp_path)
+
+    done = call_with_nan_in(2, "gan.pretrain", *options, "--run-dir", "straight")
+    assert done.returncode == 0, done.stderr
+    assert "WARNING: the gradient is not finite at step 2, samples p" in done.stdout
+    assert "(1 so far, --skip-nonfinite 2)" in done.stdout
+    numbers = lines(tmp_path / "straight" / "metrics.jsonl")
+    assert {line["skipped_steps"] for line in numbers if line["split"] == "train"} == {1}
+
+    with monkeypatch.context() as patch:
+        signal_after(patch, signal.SIGTERM, STEP, 2)
+        stopped = call_with_nan_in(2, "gan.pretrain", *options, "--run-dir", "stopped")
+    assert stopped_at(stopped) == 2
+    done = call("gan.pretrain", "--resume", "stopped", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    ours, expected = (tmp_path / name for name in ("stopped", "straight"))
+    assert (ours / "metrics.jsonl").read_text() == (expected / "metrics.jsonl").read_text()
+    weights = [(path / "encoder" / "model.safetensors").read_bytes() for path in (ours, expected)]
+    assert weights[0] == weights[1]
+
+    done = call_with_nan_in(2, "gan.pretrain", *options, "--skip-nonfinite", "0", "--run-dir", "strict")
+    assert done.returncode == 2
+    assert "masked_l1 is not finite at step 2" in done.stderr
+
+
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory, pairs_folder):
     """A manifest of the followups, with a label that is known, uncertain or unknown."""
@@ -336,16 +414,15 @@ def test_a_run_on_a_mix_names_its_sources_and_resumes_to_the_bit(tmp_path, pairs
     assert_equal_tensors(load_file(folder.generator / "model.safetensors"), tmp_path / "straight")
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")
-def test_two_processes_share_a_stream(tmp_path, prepared):
-    done = run(
-        "gan.pretrain",
-        *(*MICRO, "--epochs", "2", "--data.prepared", f"file://{prepared}"),
-        cwd=tmp_path,
-        launcher=("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-    )
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a POSIX system")
+def test_two_processes_share_a_stream_and_no_other_number_goes_on_with_it(tmp_path, prepared):
+    options = [*MICRO, "--epochs", "2", "--data.prepared", f"file://{prepared}", "--data.batch-size", "2"]
+    done = call_in_ranks(2, "gan.pretrain", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert lines(tmp_path / "runs" / "pretrain" / "metrics.jsonl")[-1]["split"] == "test"
+    done = call("gan.pretrain", "--resume", "runs/pretrain", "--epochs", "3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the number of processes, which share a stream, was 2 and is 1 now" in done.stderr
 
 
 def test_unreadable_files_are_skipped_counted_and_named(workplace, tmp_path, pairs_folder):
@@ -457,17 +534,12 @@ def test_all_processes_of_a_job_are_told_to_stop_and_it_saves(tmp_path, pairs_fo
     assert list_checkpoints(folder)[-1].name == f"step_{int(step):08d}"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a POSIX system")
 def test_two_processes_make_one_run(workplace, tmp_path, pairs_folder):
     """Twice the devices: half the steps an epoch, and one set of files."""
-    done = run(
-        "gan.adversarial",
-        *MICRO_ADVERSARIAL,
-        *("--epochs", "1", "--data.path", pairs_folder),
-        *("--pretrained", workplace / "runs" / "pretrain"),
-        cwd=tmp_path,
-        launcher=("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
-    )
+    options = [*MICRO_ADVERSARIAL, "--epochs", "1", "--data.path", pairs_folder]
+    options += ["--pretrained", workplace / "runs" / "pretrain"]
+    done = call_in_ranks(2, "gan.adversarial", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("run directory:") == 1
     folder = tmp_path / "runs" / "adversarial"

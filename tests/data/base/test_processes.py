@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from data.base.processes import ProcessDiedError, in_processes
+from data.base.errors import UserError
+from data.base.processes import ProcessDiedError, in_processes, require_one_process
 from tests.micro import command_environment
 
 
@@ -108,3 +109,10 @@ def is_running(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
         return False
+
+
+def test_a_command_that_is_one_process_is_not_started_as_several(monkeypatch):
+    require_one_process("gan.evaluate")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match=r"gan.evaluate is one process by itself; start it without"):
+        require_one_process("gan.evaluate")

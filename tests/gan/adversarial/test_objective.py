@@ -112,6 +112,7 @@ def test_a_configuration_of_no_network_is_refused_before_it_is_built(tmp_path, k
     content = json.loads(file.read_text())
     content["config"][key] = value
     file.write_text(json.dumps(content))
+    file.with_name("SHA256SUMS").unlink()
     with pytest.raises(UserError, match=words) as caught:
         load_network(tmp_path / "generator")
     assert "\n" not in str(caught.value)
@@ -133,6 +134,9 @@ def test_a_broken_generator_file_is_named(tmp_path):
         build_generator(settings), tmp_path / "generator", Preprocessing.of(settings.generator, settings.data)
     )
     (tmp_path / "generator" / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(UserError, match=r"generator/model.safetensors is damaged or was changed; copy"):
+        load_network(tmp_path / "generator", trusted=ANY)
+    (tmp_path / "generator" / "SHA256SUMS").unlink()
     with pytest.raises(UserError, match="is not a saved generator"):
         load_network(tmp_path / "generator", trusted=ANY)
 

@@ -24,7 +24,7 @@ SMALL = [
     *("--preset", "tiny", "--cpu", "--pretrained", "none", "--weights.perceptual", "0"),
     *("--generator", "tests.gan.adversarial.test_play:Blurry", "--data.image-size", "32"),
     *("--data.augment.no-enabled", "--optim.warmup-steps", "10", "--optim.lr-generator", "0.02"),
-    *("--optim.schedule", "constant"),
+    *("--optim.schedule", "constant", "--loss.foreground-weight", "10"),
     *("--disc.base-channels", "8", "--disc.num-layers", "1", "--disc.standardise"),
     *("--game.warmup-steps", "10", "--game.look-every", "2"),
 ]

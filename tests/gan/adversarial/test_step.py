@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from data import PairBatch
 from gan.adversarial.game import NORM_ADVERSARIAL, NORM_OTHERS, REST, Turn
 from gan.adversarial.gradients import shares_of
-from gan.adversarial.objective import Objective
+from gan.adversarial.objective import Objective, pixel_term
 from gan.adversarial.options import GameConfig
 from gan.adversarial.penalties import PENALTIES, penalties_of
 from gan.adversarial.step import AdversarialState, adversarial_step, ema_update, split_batch
@@ -520,3 +520,24 @@ def test_a_gradient_that_is_not_there_has_no_share():
     assert [share.item() for share in shares_of(norms, {"l1": 1.0, "adversarial": 1.0}).values()] == [0, 0]
     norms["l1"] = torch.tensor(float("inf"))
     assert all(share.isfinite() for share in shares_of(norms, {"l1": 1.0, "adversarial": 1.0}).values())
+
+
+def test_pixels_count_alike_however_much_padding_the_batches_of_a_step_have():
+    """Two batches, one of them mostly padding, make the step of both together."""
+    batches = [pair_batch(size=2, seed=seed) for seed in (1, 2)]
+    batches = [replace(batch, valid=torch.ones_like(batch.followup)) for batch in batches]
+    batches[1].valid[..., 2:] = 0
+    tensors = {
+        name: torch.cat([getattr(batch, name) for batch in batches])
+        for name in ("baseline", "followup", "target", "valid")
+    }
+    together = PairBatch(id=["0", "1", "2", "3"], findings=[()] * 4, **tensors)
+    made, terms = [], []
+    for given in (batches, [together]):
+        state = adversarial_state()
+        state.objective = replace(state.objective, pair_terms={"l1": pixel_term(l1_loss)})
+        terms.append(adversarial_step(state, given, Turn()))
+        made.append([*state.generator.parameters(), *state.discriminator.parameters()])
+    for one, other in zip(*made, strict=True):
+        torch.testing.assert_close(one, other)
+    torch.testing.assert_close(*terms)

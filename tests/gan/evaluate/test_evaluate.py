@@ -187,6 +187,7 @@ def test_a_mistake_is_one_line(place, arguments, named):
     shutil.copytree(place / "runs/adversarial/generator", place / "signed")
     fed = place / "signed" / "preprocessing.json"
     fed.write_text(fed.read_text().replace("magnitude", "signed"))
+    fed.with_name("SHA256SUMS").unlink()
     done = evaluate(place, *arguments)
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1

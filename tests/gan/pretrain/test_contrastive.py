@@ -68,9 +68,12 @@ def test_the_gradients_of_the_processes_add_up_to_that_of_one_batch():
     expected.backward()
     for process, own in enumerate((slice(0, 4), slice(4, 8))):
         mine = rows[own].clone().requires_grad_()
+        gathered = iter([torch.ones(8), groups, rows])  # which rows count comes first
         accelerator = SimpleNamespace(
             process_index=process,
-            gather=lambda tensor: rows if tensor.ndim == 2 else groups,
+            num_processes=2,
+            pad_across_processes=lambda tensor: tensor,
+            gather=lambda _, gathered=gathered: next(gathered),
         )
         learner = SimpleNamespace(accelerator=accelerator, model=lambda _, mine=mine: mine)
         views = (batch(2), batch(2))

@@ -8,6 +8,7 @@ from data.base.errors import UserError
 from gan.run.directory import RunDir
 from gan.run.finite import FiniteWatch
 from gan.run.optim import optimiser_step
+from gan.run.progress import Progress
 
 NAN = torch.tensor(float("nan"))
 
@@ -86,4 +87,39 @@ def test_nothing_moves_from_a_gradient_on_that_is_not_finite(tmp_path, kind):
     for number, scale in ((3, float("inf")), (4, 1.0)):
         assert all(map(torch.equal, first, step(number, scale)))
     with pytest.raises(UserError, match=r"^the gradient is not finite at step 3, samples 3: "):
+        watch.require()
+
+
+def test_steps_are_left_out_up_to_a_limit_and_counted(tmp_path):
+    """What comes between moves; what is left out leaves weights and moments as they were."""
+    GradientState._reset_state()
+    accelerator = Accelerator(cpu=True)
+    model = nn.Linear(2, 2)
+    model, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters(), fused=True))
+    watch, progress = FiniteWatch(accelerator, RunDir(tmp_path), allowed=3, skipped=1), Progress()
+
+    def step(number, scale):
+        loss = model(torch.ones(1, 2)).sum() * scale
+        loss.backward()
+        optimiser_step(accelerator, optimizer, clip=model, clip_norm=1.0)
+        progress.add({"l1": loss}, watch.add({"l1": loss}, number, [str(number)]))
+        state = [*model.parameters(), *(x for of in optimizer.optimizer.state.values() for x in of.values())]
+        return [tensor.detach().clone() for tensor in state]
+
+    first, second = step(1, 1.0), step(2, NAN)
+    assert all(map(torch.equal, first, second))
+    assert not any(map(torch.equal, second, step(3, 1.0)))
+    assert watch.require() == [
+        "WARNING: the gradient is not finite at step 2, samples 2: the step is left out "
+        "(2 so far, --skip-nonfinite 3)"
+    ]
+    assert watch.require() == []
+    expected = progress.sums["l1"] / 2
+    assert progress.take_means(accelerator) == {"l1": pytest.approx(expected.item())}
+    step(4, NAN)
+    assert progress.take_means(accelerator) == {}
+    before = step(5, NAN)
+    assert all(map(torch.equal, before, step(6, 1.0)))  # held from here on
+    assert progress.skipped == 2
+    with pytest.raises(UserError, match=r"^l1 is not finite at step 5, samples 5"):
         watch.require()
