@@ -70,7 +70,7 @@ def l2_loss(
     prediction: Tensor,
     target: Tensor,
     valid: Tensor | None = None,
-    foreground_weight: float = 10.0,
+    foreground_weight: float = 1.5,
     foreground_threshold: float = 0.05,
 ) -> Tensor:
     """`l1_loss` of squared errors: what is a little off costs little. Arguments and result as there."""
@@ -83,7 +83,7 @@ def shift_tolerant_l1_loss(
     target: Tensor,
     valid: Tensor | None = None,
     radius: int = 1,
-    foreground_weight: float = 10.0,
+    foreground_weight: float = 1.5,
     foreground_threshold: float = 0.05,
 ) -> Tensor:
     """Of every map the smallest `l1_loss` to the target moved by up to `radius` pixels; their mean.

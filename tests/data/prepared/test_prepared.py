@@ -119,9 +119,9 @@ def write_tall_pixels(root: Path, densities: tuple[int, int]) -> DataConfig:
 @pytest.mark.parametrize("densities", [(200, 100), (100, 200), (100, 125)])
 @pytest.mark.parametrize("framing", ["pad", "crop", "stretch"])
 def test_pixels_that_are_not_square_are_squared_as_of_files(tmp_path, size, densities, framing):
-    files = replace(write_tall_pixels(tmp_path / "pairs", densities), framing=framing)
+    files = replace(write_tall_pixels(tmp_path / "pairs", densities), framing=framing, align=False)
     prepare(files, tmp_path / "out", replace(RECIPE, size=size, framing=framing))
-    prepared = DataConfig(prepared=str(tmp_path / "out"), image_size=64, framing=framing)
+    prepared = DataConfig(prepared=str(tmp_path / "out"), image_size=64, framing=framing, align=False)
     sample, expected = pairs_of(prepared, "val")[0], pairs_of(files, "val")[0]
     assert sample.geometry.pixel_aspect == pytest.approx(densities[0] / densities[1], rel=1e-3)
     assert_same(sample, expected, 0.51 / 65535)
@@ -230,7 +230,7 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path):
     done = call(*command, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    prepare(DataConfig(path=manifest), tmp_path / "whole", replace(RECIPE, size=512))
+    prepare(DataConfig(path=manifest), tmp_path / "whole", replace(RECIPE, size=512, align=True))
     assert tree(out) == tree(tmp_path / "whole")
     assert not list(out.rglob(".part-*"))
     again = run(*command, cwd=ROOT)

@@ -88,7 +88,7 @@ def test_volumes_are_labelled_segmented_or_skipped_by_name(run):
     assert any("volumes.private.csv names the file" in line for line in lines)
 
 
-KNOWN = {"direction", "stable", "nuisances", "size", "contrast", "pose_difference", "group"}
+KNOWN = {"direction", "stable", "nuisances", "size", "contrast", "pose_difference", "made", "group"}
 
 
 def test_the_manifest_names_every_file(run):

@@ -75,7 +75,7 @@ def test_resume_starts_from_the_options_of_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (["--weights.l2", "5"], ["--weights.l2", "perhaps", "--weights.l1"]),
+        (["--weights.l3", "5"], ["--weights.l3", "perhaps", "--weights.l1"]),
         (["--weights.l1", "-5"], ["weights.l1", "-5", "negative"]),
         (["--weights.l1", "many"], ["--weights.l1", "many"]),
         (["--loss.adversarial", "logistic"], ["logistic", "hinge", "least_squares", "non_saturating"]),
@@ -101,7 +101,7 @@ def test_a_mistake_is_named_in_one_line_with_the_remedy(args, words):
     ("text", "words"),
     [
         ("wieghts: {l1: 3}", ["unknown key wieghts", "weights"]),
-        ("weights: {l3: 3}", ["unknown key weights.l3", "l1, charbonnier, perceptual, adversarial"]),
+        ("weights: {l3: 3}", ["unknown key weights.l3", "l1, charbonnier, l2", "adversarial"]),
         ("weights: 3", ["weights is 3", "mapping"]),
         ("- a\n- b", ["not a mapping"]),
         ("a: [", ["not YAML"]),
