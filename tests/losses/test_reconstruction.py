@@ -157,7 +157,7 @@ def test_l2_is_the_weighted_mean_of_squares():
     target = torch.tensor([0.0, 0.5, -1.0, 0.0]).view(1, 1, 2, 2)
     prediction = target + torch.tensor([0.1, 0.2, -0.3, 0.4]).view(1, 1, 2, 2)
     assert l2_loss(prediction, target, foreground_weight=0).item() == pytest.approx(0.3 / 4)
-    assert l2_loss(prediction, target).item() == pytest.approx((0.01 + 11 * 0.04 + 11 * 0.09 + 0.16) / 4)
+    assert l2_loss(prediction, target).item() == pytest.approx((0.01 + 2.5 * 0.04 + 2.5 * 0.09 + 0.16) / 4)
 
 
 def test_a_shift_within_the_radius_costs_nothing():
