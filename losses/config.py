@@ -19,6 +19,10 @@ def _require_one_of(name: str, value: str, legal: tuple[str, ...]) -> None:
         raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(legal)}")
 
 
+FOREGROUND_WEIGHT, FOREGROUND_THRESHOLD = 1.5, 0.05
+"""Of pixel-wise distances, where nothing else is asked for; see `LossConfig`."""
+
+
 @dataclass(kw_only=True)
 class LossWeights:
     """What each term of the generator's objective is multiplied by; a term with weight 0 is not computed."""
@@ -75,10 +79,10 @@ class LossConfig:
     penalty_every: int = 1
     """Steps from one time that the penalties are computed to the next; they then weigh as many times as
     much."""
-    foreground_weight: float = 1.5
+    foreground_weight: float = FOREGROUND_WEIGHT
     """Extra L1 weight of pixels where something changed; 0 is plain L1. Most pixels of a change map are
     empty, and without extra weight the empty map is a comfortable solution."""
-    foreground_threshold: float = 0.05
+    foreground_threshold: float = FOREGROUND_THRESHOLD
     """A pixel counts as changed where the magnitude of the target exceeds this."""
     shift_radius: int = 1
     """Pixels by which the target of the shift-tolerant L1 may be moved, along rows and along columns."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import l1_loss as absolute_error
 from torch.nn.functional import pad, relu
 
-from losses.config import LossConfig
+from losses.config import FOREGROUND_THRESHOLD, FOREGROUND_WEIGHT, LossConfig
 
 PixelLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """(prediction, target, pixels that count or None) -> scalar."""
@@ -42,8 +42,8 @@ def l1_loss(
     prediction: Tensor,
     target: Tensor,
     valid: Tensor | None = None,
-    foreground_weight: float = 1.5,
-    foreground_threshold: float = 0.05,
+    foreground_weight: float = FOREGROUND_WEIGHT,
+    foreground_threshold: float = FOREGROUND_THRESHOLD,
 ) -> Tensor:
     """L1 distance in which changed pixels weigh more.
 
@@ -70,8 +70,8 @@ def l2_loss(
     prediction: Tensor,
     target: Tensor,
     valid: Tensor | None = None,
-    foreground_weight: float = 1.5,
-    foreground_threshold: float = 0.05,
+    foreground_weight: float = FOREGROUND_WEIGHT,
+    foreground_threshold: float = FOREGROUND_THRESHOLD,
 ) -> Tensor:
     """`l1_loss` of squared errors: what is a little off costs little. Arguments and result as there."""
     error = _absolute_error(*_counted(prediction, target, valid)).square()
@@ -83,8 +83,8 @@ def shift_tolerant_l1_loss(
     target: Tensor,
     valid: Tensor | None = None,
     radius: int = 1,
-    foreground_weight: float = 1.5,
-    foreground_threshold: float = 0.05,
+    foreground_weight: float = FOREGROUND_WEIGHT,
+    foreground_threshold: float = FOREGROUND_THRESHOLD,
 ) -> Tensor:
     """Of every map the smallest `l1_loss` to the target moved by up to `radius` pixels; their mean.
 
@@ -192,7 +192,10 @@ def gradient_difference_loss(prediction: Tensor, target: Tensor, valid: Tensor |
 
 
 def sign_loss(
-    prediction: Tensor, target: Tensor, valid: Tensor | None = None, foreground_threshold: float = 0.05
+    prediction: Tensor,
+    target: Tensor,
+    valid: Tensor | None = None,
+    foreground_threshold: float = FOREGROUND_THRESHOLD,
 ) -> Tensor:
     """Mean over changed pixels of how far a signed prediction lies on the wrong side of 0.
 

@@ -103,9 +103,8 @@ def draw_pair(source: Source, scenario: Scenario, pair: int, config: DrawConfig)
     findings = np.random.default_rng(fold_seed("findings", config.seed, source.id, change))
     rng = np.random.default_rng(fold_seed("pair", config.seed, source.id, pair))
     played = play(scenario, source.chest, lambda chest, name: _draw(name, chest, source.path, findings))
-    stable, new, old, arriving, leaving = (
-        sum(planes, np.zeros_like(source.image))
-        for planes in (played.stable, played.appearing, played.resolving, played.arriving, played.leaving)
+    stable, new, old, arriving, leaving = played.totals(
+        lambda planes: sum(planes, np.zeros_like(source.image))
     )
     baseline_pose, followup_pose = draw_poses(source.image.shape, config, rng)
     # Both copies have the noise of one film; so what is drawn into them has the same one, too.

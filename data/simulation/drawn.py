@@ -35,12 +35,10 @@ def draw_films(
     """
     findings, films = rngs
     lines = base.shoot([pose])[0]
-    chest = _chest(patient, base, pose, expose(lines, films))
+    film = expose(lines, films)
+    chest = _chest(patient, base, pose, film)
     played = play(scenario, chest, lambda chest, name: draw_visible(name, chest, findings))
-    stable, new, old, arriving, leaving = (
-        sum(planes, np.zeros_like(lines))
-        for planes in (played.stable, played.appearing, played.resolving, played.arriving, played.leaving)
-    )
+    stable, new, old, arriving, leaving = played.totals(lambda planes: sum(planes, np.zeros_like(film)))
     lines = lines + stable
     baseline, followup = expose(lines + old + leaving, films), expose(lines + new + arriving, films)
     return baseline, followup, change_map(new - old)

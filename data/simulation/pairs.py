@@ -98,9 +98,8 @@ def _render_pair(
         )
         return baseline, followup, change, change
     played = play(draw.scenario, patient, lambda thorax, name: INSERT[name](thorax, draw.findings))
-    stable, new, old, arriving, leaving = (
-        _project_changes(some, patient, base.camera, draw.poses, device)
-        for some in (played.stable, played.appearing, played.resolving, played.arriving, played.leaving)
+    stable, new, old, arriving, leaving = played.totals(
+        lambda changes: _project_changes(changes, patient, base.camera, draw.poses, device)
     )
     lines = base.shoot(draw.poses) + stable
     baseline, followup = lines[0] + old[0] + leaving[0], lines[1] + new[1] + arriving[1]

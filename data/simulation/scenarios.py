@@ -142,6 +142,13 @@ class Played(Generic[ChangeT]):
     arriving: list[ChangeT]
     leaving: list[ChangeT]
 
+    def totals(self, total: Callable[[list[ChangeT]], NDArray[np.float32]]) -> Sequence[NDArray[np.float32]]:
+        """What each of the five adds to a film, in the order of the fields."""
+        return [
+            total(changes)
+            for changes in (self.stable, self.appearing, self.resolving, self.arriving, self.leaving)
+        ]
+
 
 def play(scenario: Scenario, place: PlaceT, draw: Callable[[PlaceT, Finding], ChangeT]) -> Played[ChangeT]:
     """Draw the findings of a scenario.

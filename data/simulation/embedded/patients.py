@@ -45,22 +45,25 @@ def render_patient(thorax: Anatomy, config: EmbeddedConfig, image_size: int, spl
     """All pairs of one virtual patient; a function of the seed, the split and the index only."""
     rng = patient_rng(config.seed, split, index)
     patient = deform(thorax, rng)
-    scenarios = draw_scenarios(config, config.pairs_per_patient, rng)
+    projected = draw_scenarios(config, config.pairs_per_patient, rng)
     drawn = draw_scenarios(config, pairs_of(config, split) - config.pairs_per_patient, rng)
 
+    def draw(scenario: Scenario, pair: int, change: int, *, is_drawn: bool) -> Draw:
+        films = patient_rng(config.seed, split, index, 0, pair)
+        baseline, followup = draw_poses(config, films)
+        return Draw(
+            scenario=scenario,
+            group=f"drawn {change}" if is_drawn else str(change),
+            poses=(followup if is_drawn else baseline, followup),
+            findings=patient_rng(config.seed, split, index, 2 if is_drawn else 1, change),
+            films=films,
+            drawn=is_drawn,
+        )
+
     def draws() -> Iterator[Draw]:
-        for pair, scenario in enumerate([*scenarios, *drawn]):
-            is_drawn = pair >= len(scenarios)
-            change = (pair - len(scenarios) * is_drawn) // config.views_per_change
-            films = patient_rng(config.seed, split, index, 0, pair)
-            poses = draw_poses(config, films)
-            yield Draw(
-                scenario=scenario,
-                group=f"drawn {change}" if is_drawn else str(change),
-                poses=(poses[1], poses[1]) if is_drawn else poses,
-                findings=patient_rng(config.seed, split, index, 2 if is_drawn else 1, change),
-                films=films,
-                drawn=is_drawn,
-            )
+        for is_drawn, scenarios in ((False, projected), (True, drawn)):
+            for number, scenario in enumerate(scenarios):
+                pair, change = is_drawn * len(projected) + number, number // config.views_per_change
+                yield draw(scenario, pair, change, is_drawn=is_drawn)
 
     return render_pairs(patient, image_size, draws())
