@@ -131,7 +131,7 @@ class AdversarialConfig(StageConfig):
 
 
 _OTHER_FILMS = AugmentConfig(
-    ramp_epochs=4,
+    ramp_epochs=3,
     rotation=5.0,
     translation=0.04,
     scale=0.08,
@@ -158,7 +158,7 @@ PRESETS: Mapping[Preset, AdversarialConfig] = {
     "tiny": AdversarialConfig(
         preset="tiny",
         network=NETWORKS["tiny"],
-        epochs=10,
+        epochs=8,
         disc=DiscriminatorConfig(base_channels=16, num_layers=2),
         data=DataConfig(image_size=64, batch_size=8, augment=_OTHER_FILMS),
         optim=AdversarialOptimConfig(lr_discriminator=5e-4),
