@@ -506,7 +506,7 @@ def test_prediction_comes_in_the_size_of_the_followup(workplace, tmp_path):
             "gan.predict", run_folder, "baseline.png", "followup.png", "-o", output, "--cpu", cwd=tmp_path
         )
         assert done.returncode == 0, done.stderr
-        assert done.stdout.split() == [output, "map_overlay.png"]
+        assert done.stdout.split() == [output, "map_overlay.png", "map_findings.csv"]
     stored, exact = imread(tmp_path / "map.png"), np.load(tmp_path / "map.npy")
     assert stored.dtype == np.uint16
     assert stored.shape == exact.shape == (50, 70)
