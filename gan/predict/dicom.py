@@ -271,19 +271,26 @@ def _finished(made: Any, sources: Sources, algorithm: Algorithm) -> Any:
     """Refer to the baseline as well, and say what a projection is and how it came about."""
     for item in made.get("SharedFunctionalGroupsSequence", ()):
         item.PixelMeasuresSequence[0].pop("SpacingBetweenSlices", None)  # there is one
-    for name in ("BodyPartExamined", "Laterality"):
-        if sources.followup.get(name):
-            setattr(made, name, sources.followup[name].value)
-    if "BodyPartExamined" not in made and "Laterality" not in made:
-        made.Laterality = None  # which says that it is not known
-    made.PatientOrientation = (
-        list(sources.orientation) if sources.followup.get("PatientOrientation") else None
-    )
+    _add_place(made, sources.followup)
+    lies = sources.followup.get("PatientOrientation")
+    made.PatientOrientation = list(sources.orientation) if lies else None
     told = ", ".join(f"{name} {value}" for name, value in algorithm.parameters.items())
     made.DerivationDescription = f"{algorithm.name}, weights {algorithm.weights}: {told}"[:1024]
     made.SourceImageSequence.append(_reference(sources.baseline))
     _refer_to_baseline(made, sources)
     return made
+
+
+def _add_place(made: Any, followup: "Dataset") -> None:
+    """What was examined, and of which side, which segmentations do not tell."""
+    if followup.get("BodyPartExamined"):
+        made.BodyPartExamined = followup.BodyPartExamined
+    if made.Modality == "SEG":
+        return
+    if followup.get("Laterality"):
+        made.Laterality = followup.Laterality
+    elif "BodyPartExamined" not in made:
+        made.Laterality = None  # which says that it is not known
 
 
 def _refer_to_baseline(made: Any, sources: Sources) -> None:
