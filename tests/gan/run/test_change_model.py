@@ -153,3 +153,15 @@ def test_a_folder_says_whether_its_model_aligns(tmp_path):
     file.write_text(json.dumps(older))
     file.with_name("SHA256SUMS").unlink()
     assert load_network(tmp_path / "generator", trusted=ANY)[1].align is False
+
+
+def test_a_model_is_had_from_a_run_its_folder_and_the_hub(tmp_path, monkeypatch, moved):
+    spec = "tests.gan.run.test_change_model:Difference"
+    folder = tmp_path / "run" / "generator"
+    save_network(Difference(), folder, Preprocessing.of(spec, DataConfig(image_size=64)))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: {"owner/name": folder}[name])
+    maps = [
+        ChangeModel.load(place, trust_remote_code=True)(*moved)
+        for place in (tmp_path / "run", folder, str(folder), "owner/name")
+    ]
+    assert all(torch.equal(change, maps[0]) for change in maps)
