@@ -46,10 +46,10 @@ def write_map(
     elif suffix in (".tif", ".tiff"):
         _write_tiff(path, values, spacing_mm)
     elif suffix == ".png":
-        from skimage.io import imsave
+        from PIL import Image
 
         scaled = np.round(values * 65535) if change == "magnitude" else np.round(values * 32767) + 32768
-        imsave(path, scaled.astype(np.uint16), check_contrast=False)
+        Image.fromarray(scaled.astype(np.uint16)).save(path)
     else:
         _write_nifti(path, values, like, spacing_mm)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from data import Geometry, restore_from_square, write_map
@@ -85,9 +86,7 @@ class Writer:
             aspect = predicted.geometry.pixel_aspect
             save_overlay(places.overlay, _grey(predicted.shown), seen, signed=self._signed, aspect=aspect)
         else:
-            from skimage.io import imsave
-
-            imsave(places.overlay, _colours(predicted.shown, seen, signed=self._signed), check_contrast=False)
+            Image.fromarray(_colours(predicted.shown, seen, signed=self._signed)).save(places.overlay)
 
     def _write_dicom(self, predicted: Predicted, stored: NDArray[np.float32], places: Places) -> None:
         sources = dicom.Sources.read(predicted.baseline, predicted.followup)
