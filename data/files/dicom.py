@@ -105,7 +105,7 @@ def read_dicom(path: Path) -> DicomPlane:
         raise DataError(f"{path} is DICOM of an image without pixels; replace it with an intact file")
     turn = turn_of(dataset, path)
     stored, bits = _decode(dataset, path)
-    spacing = _lengths(dataset, *_SPACINGS)
+    spacing = spacing_of(dataset)
     # Only where no spacing is named, the ratio counts (PS3.3, C.7.6.3.1.7); both name the vertical one first.
     ratio = spacing or _lengths(dataset, "PixelAspectRatio") or (1, 1)
     return DicomPlane(
@@ -116,6 +116,23 @@ def read_dicom(path: Path) -> DicomPlane:
         spacing_mm=spacing and turn.pair(*spacing),
         grid=Grid(pixel_aspect=pixel_aspect(*turn.pair(*ratio)), turn=turn),
     )
+
+
+def read_header(path: Path) -> "Dataset":
+    """Everything of a DICOM file but its pixels.
+
+    Raises:
+        DataError: no DICOM.
+        Exception: whatever a damaged file makes pydicom raise.
+    """
+    from pydicom import dcmread
+
+    return dcmread(path, force=not _has_preamble(path), stop_before_pixels=True)
+
+
+def spacing_of(header: "Dataset") -> tuple[float, float] | None:
+    """Distance between rows and between columns as they are stored, in mm; None where none is named."""
+    return _lengths(header, *_SPACINGS)
 
 
 def _has_preamble(path: Path) -> bool:

@@ -3,26 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from data import PairBatch, augment_pairs
+from data import PairBatch
 from data.base.errors import UserError
-from data.config import AugmentConfig
 from gan.measures.scores import bin_of
+from gan.run.exposure import exposed_anew
 from gan.run.handover import load_network
-
-_EXPOSURE: dict[str, Any] = {"exposure": 0.2, "contrast": 0.15, "gamma": 0.15, "noise": 0.01}
-
-
-def exposed_anew(batch: PairBatch) -> PairBatch:
-    """The same pairs, both images under another exposure, the same for each pair every time."""
-    still: dict[str, Any] = dict.fromkeys(vars(AugmentConfig()), 0.0)
-    config = AugmentConfig(**still | _EXPOSURE | {"enabled": True})
-    return augment_pairs(batch, config, seed=0, epoch=0)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def find_lesions(
         pixels: how many count.
         levels: bins from which a pixel is marked.
     """
-    lesions, areas = _components(changed, pixels)
+    lesions, areas = label_components(changed, pixels)
     found = np.zeros((len(areas), len(levels)), bool)
     false, marks = np.zeros((2, len(levels)), np.int64)
     box = _box(bins >= min(levels))
@@ -57,7 +57,7 @@ def find_lesions(
     for place, level in enumerate(levels):
         if level > highest:
             continue
-        components, sizes = _components(inside >= level, pixels)
+        components, sizes = label_components(inside >= level, pixels)
         if not len(sizes):
             continue
         both = _counts(within, components, len(areas), len(sizes))
@@ -69,7 +69,7 @@ def find_lesions(
     return Lesions(found, areas / max(pixels, 1), false, marks)
 
 
-def _components(mask: NDArray[np.bool_], pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def label_components(mask: NDArray[np.bool_], pixels: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Numbers from 1 of the components `[H, W]`, 0 elsewhere and on specks; and their areas."""
     if not mask.any():
         return np.zeros(mask.shape, np.int64), np.zeros(0, np.int64)

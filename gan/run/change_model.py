@@ -3,49 +3,86 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from data import Radiograph, fit_to_square, read_radiograph, restore_from_square
-from data.alignment import LEAST_CONFIDENCE, lay, register
+from data import Radiograph, read_radiograph, restore_from_square
+from data.base.errors import UserError
+from gan.run.feeding import feed, fit_pair, not_aligned
+from gan.run.generator import generator_place
 from gan.run.handover import ANY, Preprocessing, load_network
+from gan.run.tiles import map_in_tiles
 
 log = logging.getLogger(__name__)
-_NOT_ALIGNED = "the baseline is not aligned: no good fit is found (confidence %.2f, at least %.2f is needed)"
+
+
+class Generator(Protocol):
+    """What maps changes: a module, or a program that was exported from one."""
+
+    def __call__(self, baseline: Tensor, followup: Tensor) -> Tensor:
+        """Change maps `[B, 1, S, S]` of images of that shape in `[0, 1]`, on their device."""
+
+
+def load_generator(
+    place: Path, device: torch.device | str, *, trusted: str
+) -> tuple[Generator, Preprocessing]:
+    """What is at the place of a generator, ready to compute on `device`, and how it must be fed.
+
+    Args:
+        place: what `generator_place` found.
+        device: where it computes.
+        trusted: see `load_network`.
+
+    Raises:
+        UserError: it holds no generator, or one of a class that is not trusted.
+    """
+    if place.is_file():
+        raise UserError(
+            f"{place} is no generator; name a run of gan.adversarial, its generator/, or a hub id"
+        )
+    network, preprocessing = load_network(place, trusted=trusted)
+    return network.to(device), preprocessing
 
 
 @dataclass(frozen=True)
 class ChangeModel:
     """A generator in eval mode, and how it must be fed."""
 
-    generator: nn.Module
+    generator: Generator
     """`(baseline, followup) -> change map`; it decides the device."""
     preprocessing: Preprocessing
 
     @classmethod
     def load(
-        cls, folder: Path | str, *, device: torch.device | str = "cpu", trust_remote_code: bool = False
+        cls, model: Path | str, *, device: torch.device | str = "cpu", trust_remote_code: bool = False
     ) -> "ChangeModel":
-        """What adversarial training saved as `generator/`.
+        """What adversarial training made.
 
         Args:
-            folder: where it lies.
+            model: a run, its `generator/`, or a hub id.
             device: where it computes.
             trust_remote_code: import the classes that the folder names, also from outside of `networks`.
 
         Raises:
-            UserError: the folder holds no generator, or one of a class that is not trusted.
+            UserError: it holds no generator, or one of a class that is not trusted.
         """
-        generator, preprocessing = load_network(Path(folder), trusted=ANY if trust_remote_code else "")
-        return cls(generator.to(device), preprocessing)
+        return cls(*load_generator(generator_place(model), device, trusted=ANY if trust_remote_code else ""))
 
     @torch.no_grad()
-    def __call__(self, baseline: Radiograph | Path | str, followup: Radiograph | Path | str) -> Tensor:
+    def __call__(
+        self, baseline: Radiograph | Path | str, followup: Radiograph | Path | str, *, tiles: int = 1
+    ) -> Tensor:
         """The change map of one pair; the two may differ in size and format.
 
         Where the baseline is laid on the followup, the map is 0 where it does not reach; without a good fit
         it stays as it is, with a warning.
+
+        Args:
+            baseline: the earlier radiograph, or its file.
+            followup: the later one.
+            tiles: how many times as fine as in training they are seen, in overlapping tiles; see `fit_pair`.
 
         Returns:
             `[1, H, W]` of the followup as it is read, upright, on the generator's device, in `[0, 1]` or,
@@ -54,27 +91,27 @@ class ChangeModel:
         Raises:
             DataError: an image is missing or unreadable.
         """
-        before, after = self.read(baseline), self.read(followup)
-        (old, old_mask), (new, new_mask) = self._square(before), self._square(after)
-        known = torch.ones_like(new)
-        if self.preprocessing.align:
-            alignment = register(old, new, masks=(old_mask, new_mask))
-            if alignment.trusted.all():
-                old, known = lay(old, new, (old_mask, new_mask), alignment.transform)
-            else:
-                log.warning(_NOT_ALIGNED, alignment.confidence.item(), LEAST_CONFIDENCE)
-        change = self.generator(old, new).float() * known
-        return restore_from_square(change[0], after.geometry(self.preprocessing.framing))
+        pair = self.read(baseline), self.read(followup)
+        fed = feed([fit_pair(*pair, self.preprocessing, tiles=tiles)], align=self.preprocessing.align)
+        if (reason := not_aligned(fed.confidence)) is not None:
+            log.warning(reason)
+        fed = fed.to(self.device)
+        change = self.maps(fed.baseline, fed.followup) * fed.known
+        return restore_from_square(change[0], fed.geometry[0])
 
-    def _square(self, picture: Radiograph) -> tuple[Tensor, Tensor]:
-        """What the generator sees of a radiograph and where it lies, `[1, 1, S, S]`."""
-        pixels, geometry = (
-            torch.from_numpy(picture.pixels)[None],
-            picture.geometry(self.preprocessing.framing),
-        )
-        square, mask = fit_to_square(pixels, self.preprocessing.image_size, geometry)
-        device = next(self.generator.parameters()).device
-        return square[None].to(device), mask[None].to(device)
+    @property
+    def device(self) -> torch.device:
+        """Where the generator computes."""
+        parameters = self.generator.parameters() if isinstance(self.generator, nn.Module) else iter(())
+        return next((parameter.device for parameter in parameters), torch.device("cpu"))
+
+    @torch.no_grad()
+    def maps(self, baseline: Tensor, followup: Tensor) -> Tensor:
+        """Change maps `[B, 1, L, L]` of images of that shape, in tiles where they are larger than S."""
+        size = self.preprocessing.image_size
+        if followup.shape[-1] == size:
+            return self.generator(baseline, followup).float()
+        return map_in_tiles(self.generator, (baseline, followup), size)
 
     def read(self, picture: Radiograph | Path | str) -> Radiograph:
         """A radiograph in the grey values that the generator was trained on."""

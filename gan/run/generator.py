@@ -10,6 +10,11 @@ _FILES = ("config.json", "model.safetensors", "preprocessing.json")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
+def generator_place(model: Path | str) -> Path:
+    """The file of an exported generator, or the folder of any other; see `generator_folder`."""
+    return Path(model) if Path(model).is_file() else generator_folder(model)
+
+
 def generator_folder(model: Path | str) -> Path:
     """The folder of a generator: of the run that `model` is, `model` itself, or a hub id, downloaded.
 

@@ -146,6 +146,36 @@ MISTAKES = {
         ["broken", "p0_0.png"],
     ),
     "a missing argument": ("predict {adversarial} a.png b.png", ["missing: -o PATH, --output PATH"]),
+    "a baseline alone": (
+        "predict {adversarial} a.png -o map.png",
+        ["only", "a.png", "MODEL BASELINE FOLLOWUP"],
+    ),
+    "maps of many pairs in a file": (
+        "predict {adversarial} {pairs} -o map.png",
+        ["--output map.png", "folder", "--format"],
+    ),
+    "a model that is a picture": (f"predict {{pairs}}/baseline/p0_0.png absent.png {TO_MAP}", ["p0_0.png"]),
+    "a model that is named twice": (
+        f"predict {{adversarial}} {{adversarial}} absent.png {TO_MAP}",
+        ["named twice"],
+    ),
+    "pairs that are single images": (
+        "predict {adversarial} {labels} -o out",
+        ["labels.csv", "single images"],
+    ),
+    "a DICOM map of what is no DICOM": (
+        "predict {adversarial} {pairs}/baseline/p0_0.png {pairs}/followup/p0_0.png -o map.dcm",
+        ["p0_0.png is not DICOM and has no UIDs", "PNG or NIfTI"],
+    ),
+    "a map below a file": (
+        "predict {adversarial} {pairs}/baseline/p0_0.png {pairs}/followup/p0_0.png -o {labels}/map.png",
+        ["labels.csv/map.png cannot be written", "name another folder"],
+    ),
+    "an unreadable pair of many": (
+        "predict {adversarial} {broken} -o out --workers 0",
+        ["broken", "p0_0.png"],
+    ),
+    "passes that are negative": ("predict {adversarial} {pairs} -o out --passes -1", ["passes", "-1"]),
     "a map of unknown format": ("predict {adversarial} a.png b.png -o map.bmp", ["map.bmp", ".png"]),
 }
 

@@ -506,12 +506,34 @@ def test_prediction_comes_in_the_size_of_the_followup(workplace, tmp_path):
             "gan.predict", run_folder, "baseline.png", "followup.png", "-o", output, "--cpu", cwd=tmp_path
         )
         assert done.returncode == 0, done.stderr
-        assert done.stdout.split() == [output, "map_overlay.png"]
+        assert done.stdout.split() == [output, "map_overlay.png", "map_findings.csv"]
     stored, exact = imread(tmp_path / "map.png"), np.load(tmp_path / "map.npy")
     assert stored.dtype == np.uint16
     assert stored.shape == exact.shape == (50, 70)
     np.testing.assert_allclose(stored / 65535, exact, atol=1e-5)
     assert imread(tmp_path / "map_overlay.png").ndim == 3
+
+
+def test_a_folder_is_predicted_by_several_models_and_processes_and_gone_on_with(
+    workplace, tmp_path, pairs_folder
+):
+    shutil.copytree(workplace / "runs" / "adversarial" / "generator", tmp_path / "alone")
+    models = [workplace / "runs" / "adversarial", "alone"]
+    options = ["-o", "out", "--cpu", "--workers", "2", "--passes", "1", "--format", "nii.gz"]
+    done = call("gan.predict", *models, pairs_folder, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "maps of 16 pairs" in done.stdout
+    assert "threshold: 0.05, for the model's run names none" in done.stderr  # alone left its run
+    for kind in ("maps", "uncertainty"):
+        assert len(list((tmp_path / "out" / kind).glob("*.nii.gz"))) == 16
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "maps").iterdir()}
+    (tmp_path / "out" / "maps" / "p0_0.nii.gz").unlink()
+    assert call("gan.predict", *models, pairs_folder, *options, cwd=tmp_path).returncode == 0
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "maps").iterdir()}
+    assert [path.name for path in before if before[path] != after[path]] == ["p0_0.nii.gz"]
+    done = call("gan.predict", models[0], pairs_folder, *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "made with other settings (models" in done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="torchrun needs a POSIX system")

@@ -10,7 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from data import DataConfig, read_image, read_target
-from gan.predict.pair import predict_files
+from gan.predict.dicom import Algorithm
+from gan.predict.ensemble import Ensemble
+from gan.predict.places import places_beside
+from gan.predict.predict import predict_pair
+from gan.predict.writing import Writer
 from gan.run.change_model import ChangeModel
 from gan.run.handover import ANY, Preprocessing, load_network, save_network
 
@@ -41,6 +45,15 @@ def picture():
     return np.round(255 * (0.5 + 0.4 * np.sin(rows) * np.cos(columns + rows / 3))).astype(np.uint8)
 
 
+def predict_files(model, followup, output):
+    """The map of a followup that did not change, and its overlay."""
+    algorithm = Algorithm(name="Echo", version="1", weights="0", parameters={})
+    writer = Writer(change="magnitude", threshold=0.1, algorithm=algorithm, has_colour_bar=True)
+    places = places_beside(output, uncertainty=False)
+    predict_pair(Ensemble({"model": model}), writer, (followup, followup), places)
+    return places.map, places.overlay
+
+
 @pytest.mark.parametrize("densities", [(100, 100), (200, 100), (100, 200)])
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_a_map_lies_on_the_followup_as_it_is_shown(tmp_path, model, picture, densities, orientation):
@@ -51,7 +64,7 @@ def test_a_map_lies_on_the_followup_as_it_is_shown(tmp_path, model, picture, den
     assert seen.shape == ((48, 32) if orientation == 1 else (32, 48))
     followup = tmp_path / "followup.png"
     assert model(followup, followup).shape == (1, *seen.shape)
-    written, overlay = predict_files(model, followup, followup, tmp_path / "map.png")
+    written, overlay = predict_files(model, followup, tmp_path / "map.png")
     change = read_target(written, "magnitude")
     assert change.shape == seen.shape
     assert np.abs(change - seen).mean() < 0.01
@@ -71,7 +84,7 @@ def test_a_map_is_written_onto_the_stored_pixels_of_a_dicom_file(tmp_path, model
     followup = tmp_path / "followup.dcm"
     dataset.save_as(followup, enforce_file_format=True)
     assert read_image(followup).shape == (32, 48)
-    predict_files(model, followup, followup, tmp_path / "map.npy")
+    predict_files(model, followup, tmp_path / "map.npy")
     written = np.load(tmp_path / "map.npy")
     assert written.shape == picture.shape
     assert np.abs(written - picture / 255).mean() < 0.01
@@ -140,3 +153,15 @@ def test_a_folder_says_whether_its_model_aligns(tmp_path):
     file.write_text(json.dumps(older))
     file.with_name("SHA256SUMS").unlink()
     assert load_network(tmp_path / "generator", trusted=ANY)[1].align is False
+
+
+def test_a_model_is_had_from_a_run_its_folder_and_the_hub(tmp_path, monkeypatch, moved):
+    spec = "tests.gan.run.test_change_model:Difference"
+    folder = tmp_path / "run" / "generator"
+    save_network(Difference(), folder, Preprocessing.of(spec, DataConfig(image_size=64)))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: {"owner/name": folder}[name])
+    maps = [
+        ChangeModel.load(place, trust_remote_code=True)(*moved)
+        for place in (tmp_path / "run", folder, str(folder), "owner/name")
+    ]
+    assert all(torch.equal(change, maps[0]) for change in maps)
