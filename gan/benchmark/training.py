@@ -20,6 +20,7 @@ from gan.pretrain.masked import MaskedStage, masked_step
 from gan.pretrain.masks import patch_masks
 from gan.pretrain.options import PRESETS as PRETRAIN
 from gan.pretrain.options import PretrainConfig
+from gan.run.allocator import keep_freed_memory
 from gan.run.change_model import ChangeModel
 from gan.run.handover import Preprocessing
 from gan.run.learner import Learner
@@ -33,6 +34,8 @@ def measure_training(preset: Preset, *, steps: int, mixed_precision: str, cpu: b
     """Yield one line of text for each thing measured."""
     accelerator = Accelerator(cpu=cpu, mixed_precision=mixed_precision)
     device = accelerator.device
+    if device.type == "cpu":
+        keep_freed_memory()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU"
     yield (
         f"preset {preset} on {name}, {torch.get_num_threads()} CPU threads, torch {torch.__version__}, "

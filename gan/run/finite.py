@@ -1,7 +1,7 @@
 """Notices a number that is not finite, without a synchronisation at every step."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from accelerate import Accelerator
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from data.base.errors import UserError
 from gan.run.directory import RunDir
-from gan.run.optim import diverged, release
+from gan.run.optim import diverged, norms, release
 
 
 class FiniteWatch:
@@ -118,16 +118,11 @@ class FiniteWatch:
 
     def _parameters_are_finite(self) -> Tensor:
         modules = [*self._accelerator._models, *self._kept.values()]
-        norms = [norm for module in modules for norm in _norms([*module.parameters(), *_quantities(module)])]
-        return torch.stack(norms).isfinite().all() if norms else torch.tensor(True)
+        lasting = [part for module in modules for part in (*module.parameters(), *_quantities(module))]
+        found = norms(part.detach() for part in lasting)
+        return torch.stack(found).isfinite().all() if found else torch.tensor(True)
 
 
 def _quantities(module: nn.Module) -> list[Tensor]:
     """Buffers that are no counts or flags."""
     return [buffer for buffer in module.buffers() if buffer.is_floating_point() and buffer.numel()]
-
-
-def _norms(parameters: Iterable[Tensor]) -> list[Tensor]:
-    """One infinity norm a tensor, in a few fused calls: it is finite only if all of the tensor is."""
-    tensors = [parameter.detach() for parameter in parameters]
-    return [norm.float() for norm in torch._foreach_norm(tensors, ord=math.inf)] if tensors else []

@@ -1,6 +1,5 @@
 """Parameter groups, learning rates, and the step of an optimiser."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -153,13 +152,24 @@ def _hold_if_not_finite(optimizers: Sequence[Optimizer]) -> None:
     ]
     flags = [flag for optimizer in optimizers if (flag := diverged(optimizer)) is not None]
     if gradients:
-        norms = torch.stack([norm.float() for norm in torch._foreach_norm(gradients, ord=math.inf)])
-        flags.append((~norms.isfinite().all()).float())
+        flags.append((~torch.stack(norms(gradients)).isfinite().all()).float())
     flag = torch.stack(flags).amax()
     for optimizer in optimizers:
         plain: Any = getattr(optimizer, "optimizer", optimizer)
         if plain.defaults.get("fused"):
             plain.found_inf = flag
+
+
+def norms(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The Euclidean norm of each tensor, float32: finite only if all of it is, and none of it above 1e19.
+
+    The largest magnitude would say the same, and takes eight times as long on a CPU.
+    """
+    widened: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        widened.setdefault(torch.promote_types(tensor.dtype, torch.float32), []).append(tensor)
+    found = [torch._foreach_norm(group, dtype=dtype) for dtype, group in widened.items()]
+    return [norm.float() for group in found for norm in group]
 
 
 def average_gradients(accelerator: Accelerator, module: nn.Module) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 from data.base.atomic import write_rows, write_text
 from data.base.errors import Interrupted, UserError
 from data.sources import MixedSplit, StreamedSplit
+from gan.run.allocator import keep_freed_memory
 from gan.run.checkpoint import (
     checkpoint_bytes,
     list_checkpoints,
@@ -88,6 +89,8 @@ class Run:
             if lock is not None:
                 give_up(directory, lock)
             raise UserError(f"--mixed-precision {config.mixed_precision}: {error}") from error
+        if accelerator.device.type == "cpu":
+            keep_freed_memory()
         return cls(accelerator, directory, config, RunLog(accelerator, directory), lock=lock)
 
     def __enter__(self) -> "Run":
