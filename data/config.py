@@ -51,6 +51,13 @@ AlignOption = Annotated[
     ),
 ]
 ProcessesOption = Annotated[int, arg(help="Processes; 0 takes one for each core.")]
+ClusterOption = Annotated[
+    str | None,
+    arg(
+        help="Do the work on a Dask cluster instead of this machine: the address of its scheduler, such as "
+        "tcp://10.0.0.1:8786."
+    ),
+]
 ExactPatientsOption = Annotated[
     bool,
     arg(

@@ -89,6 +89,7 @@ class OutputFolder:
         with lock:
             self._take_up(json.loads(json.dumps(settings)), overwrite)
             yield
+            remove_parts(self.path)  # of workers that died while others went on
 
     def _take_up(self, wanted: dict[str, Any], overwrite: bool | None) -> None:
         file = self.path / self.state / _SETTINGS
@@ -141,13 +142,18 @@ class OutputFolder:
             filled with what is to be known of it.
 
         Raises:
-            DataError: it cannot be written.
+            DataError: it cannot be written, or the folder was begun anew with other settings meanwhile, which
+                a worker on another machine learns too late.
         """
         with named_if_it_fails(self.path), scratch_folder(self.path / name) as folder:
-            content = dict[str, Any]()
+            content, settings = dict[str, Any](), _read(self.path / self.state / _SETTINGS)
             yield folder, content
             if not content:
                 return
+            if _read(self.path / self.state / _SETTINGS) != settings:
+                raise DataError(
+                    f"{self.path} was begun anew with other settings; this piece is of those before"
+                )
             record = folder / self._record(name)
             record.parent.mkdir()
             record.write_text(json.dumps(content), encoding="utf-8")

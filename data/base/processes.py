@@ -5,9 +5,10 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TypeVar
 
 from data.base.commandline import environment
@@ -79,25 +80,72 @@ def in_processes(
     others = set(multiprocessing.active_children())
     one_thread_each = environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
     with one_thread_each, ProcessPoolExecutor(workers, context, _start) as pool:
-        begun, under_way = 0, dict[Future[ResultT], int]()
         try:
-            while under_way or begun < len(tasks):
-                # Few are under way: a million tasks cost no memory, and a crash leaves few suspects.
-                while begun < len(tasks) and len(under_way) < 2 * workers:
-                    under_way[pool.submit(function, tasks[begun])] = begun
-                    begun += 1
-                raise_if_asked()
-                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-                for future in done:
-                    result = future.result()
-                    yield under_way.pop(future), result
-        except BrokenProcessPool as error:
-            raise ProcessDiedError(sorted(under_way.values()), range(begun, len(tasks))) from error
+            yield from in_turn(pool, function, tasks, room=lambda: 2 * workers, died=BrokenProcessPool)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in set(multiprocessing.active_children()) - others:
                 child.terminate()
             raise
+
+
+def in_turn(
+    executor: Executor,
+    function: Callable[[TaskT], ResultT],
+    tasks: Sequence[TaskT],
+    *,
+    room: Callable[[], int],
+    died: type[Exception],
+    look_s: float | None = None,
+) -> Generator[tuple[int, ResultT], None, None]:
+    """Hand tasks to an executor, few at a time, and yield (number, result) as results come in.
+
+    Few are under way: a million tasks cost no memory, and a crash leaves few suspects.
+
+    Args:
+        executor: what does them.
+        function: called on each task.
+        tasks: what to do.
+        room: how many may be under way now.
+        died: what the executor raises where a process died.
+        look_s: ask for `room` after so many seconds without a result, too.
+
+    Raises:
+        ProcessDiedError: a process died.
+    """
+    begun, under_way = 0, dict[Future[ResultT], int]()
+    try:
+        while under_way or begun < len(tasks):
+            most = room()
+            while begun < len(tasks) and len(under_way) < most:
+                under_way[executor.submit(function, tasks[begun])] = begun
+                begun += 1
+            raise_if_asked()
+            done, _ = wait(under_way, look_s, FIRST_COMPLETED)
+            for future in done:
+                result = future.result()
+                yield under_way.pop(future), result
+    except died as error:
+        raise ProcessDiedError(sorted(under_way.values()), range(begun, len(tasks))) from error
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Processes of this machine; see `in_processes` for what the two settings mean."""
+
+    asked: int = 0
+    isolate: bool = False
+
+    @property
+    def workers(self) -> int:
+        """How many there are at most."""
+        return self.asked or available_cores()
+
+    def run(
+        self, function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT]
+    ) -> Generator[tuple[int, ResultT], None, None]:
+        """See `data.base.engines.Engine`."""
+        return in_processes(function, tasks, workers=self.asked, isolate=self.isolate)
 
 
 @contextmanager

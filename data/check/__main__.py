@@ -8,7 +8,7 @@ import tyro
 
 from data.base.checks import at_least
 from data.base.commandline import argv, run_command, tyro_parse
-from data.config import ChangeOption, ExactPatientsOption, IntensityOption, ProcessesOption
+from data.config import ChangeOption, ClusterOption, ExactPatientsOption, IntensityOption, ProcessesOption
 
 
 @dataclass(kw_only=True)
@@ -23,6 +23,7 @@ class CheckConfig:
     """A CSV file to write the table to as well: path, reason."""
     exact_patients: ExactPatientsOption = False
     workers: ProcessesOption = 0
+    cluster: ClusterOption = None
 
     def __post_init__(self) -> None:
         at_least(self, 0, "workers")
@@ -32,6 +33,7 @@ def main() -> None:
     """Parse the command line, open everything, print the table."""
     config = tyro_parse(CheckConfig, argv(), prog="python -m data.check")
     from data.base.atomic import write_rows
+    from data.base.engines import engine_of
     from data.check.problems import check_records, table
     from data.manifests import records_of
     from data.manifests.splits import require_whole_patients
@@ -42,7 +44,7 @@ def main() -> None:
         records,
         change=config.change,
         intensity=config.intensity,
-        workers=config.workers,
+        engine=engine_of(config.workers, config.cluster, isolate=True),
     )
     if config.report is not None:
         rows = [(str(problem.path), problem.reason) for problem in problems]

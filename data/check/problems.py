@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from data.base.engines import Engine
 from data.base.errors import DataError
-from data.base.processes import ProcessDiedError, in_processes
+from data.base.processes import ProcessDiedError, Processes
 from data.config import Change, Intensity
 from data.files.images import read_map, read_radiograph
 from data.manifests.loading import RADIOGRAPH_OF, Place, mismatch, place_of
@@ -38,7 +39,7 @@ _Opened = Place | str
 
 
 def check_records(
-    records: RecordTable[Any], *, change: Change, intensity: Intensity, workers: int, progress: bool = True
+    records: RecordTable[Any], *, change: Change, intensity: Intensity, engine: Engine, progress: bool = True
 ) -> tuple[int, list[Problem]]:
     """Open every file once, in several processes, and compare targets with their radiographs.
 
@@ -48,7 +49,7 @@ def check_records(
         records: pairs or images.
         change: what targets mean.
         intensity: how stored values become grey.
-        workers: processes.
+        engine: where they are opened; not in this process.
         progress: show a bar.
 
     Returns:
@@ -57,7 +58,7 @@ def check_records(
     files = _files(records)
     opened: dict[Path, _Opened] = {}
     with tqdm(total=len(files), desc="checking", unit="file", disable=not progress) as bar:
-        for file, result in _open_all(files, change, intensity, workers):
+        for file, result in _open_all(files, change, intensity, engine):
             opened[file.path] = result
             bar.update()
     problems = [Problem(path=path, reason=found) for path, found in opened.items() if isinstance(found, str)]
@@ -82,7 +83,7 @@ def _files(records: RecordTable[Any]) -> list[_File]:
 
 
 def _open_all(
-    files: Sequence[_File], change: Change, intensity: Intensity, workers: int
+    files: Sequence[_File], change: Change, intensity: Intensity, engine: Engine
 ) -> Iterator[tuple[_File, _Opened]]:
     """Open files chunk by chunk; of chunks during which a process died, file by file."""
     unique = list(dict.fromkeys(files))
@@ -90,9 +91,7 @@ def _open_all(
     while chunks:
         finished: set[int] = set()
         try:
-            for number, results in in_processes(
-                partial(_open_chunk, change, intensity), chunks, workers=workers, isolate=True
-            ):
+            for number, results in engine.run(partial(_open_chunk, change, intensity), chunks):
                 finished.add(number)
                 yield from zip(chunks[number], results, strict=True)
             return
@@ -105,7 +104,7 @@ def _open_all(
 
 def _open_alone(file: _File, change: Change, intensity: Intensity) -> _Opened:
     try:
-        work = in_processes(partial(_open_chunk, change, intensity), [[file]], workers=1, isolate=True)
+        work = Processes(1, isolate=True).run(partial(_open_chunk, change, intensity), [[file]])
         ((_, (result,)),) = work
     except ProcessDiedError:
         return "reading it kills the process; replace it with an intact file"

@@ -10,6 +10,7 @@ from data.base.checks import among, at_least, between, require
 from data.config import (
     NOTHING_LEFT,
     ChangeOption,
+    ClusterOption,
     IntensityOption,
     OnError,
     ProcessesOption,
@@ -61,6 +62,7 @@ class DrawConfig(ScenarioOptions):
     seed: int = 0
     """Seed of findings, poses and exposures; with the id of an image it settles everything drawn from it."""
     workers: ProcessesOption = 0
+    cluster: ClusterOption = None
     on_error: OnError = "raise"
     """What an unreadable file or one without two lung fields does: raise (stop), or skip (leave it out,
     counted and named at the end)."""

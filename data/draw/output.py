@@ -18,7 +18,7 @@ VERSION = 5
 MANIFEST = "manifest.csv"
 SKIPPED = "skipped.private.csv"
 # What decides where pairs come from, go to and how fast, not what is in them.
-_NOT_SETTINGS = ("images", "out", "workers", "on_error")
+_NOT_SETTINGS = ("images", "out", "workers", "cluster", "on_error")
 
 
 def output_of(config: DrawConfig) -> OutputFolder:

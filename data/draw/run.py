@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from data.base.engines import engine_of
 from data.base.errors import DataError
-from data.base.processes import in_processes
 from data.draw.masks import masks_of, stamps_of
 from data.draw.naming import Named, name_records
 from data.draw.options import DrawConfig
@@ -84,7 +84,7 @@ def _draw_missing(films: Sequence[Named], config: DrawConfig, progress: bool) ->
     """Draw into the radiographs that are not finished; the reasons why some could not be drawn into."""
     missing = [film for film in films if finished(film, config) is None]
     there = len(films) - len(missing)
-    work = in_processes(partial(draw_image, config), missing, workers=config.workers)
+    work = engine_of(config.workers, config.cluster).run(partial(draw_image, config), missing)
     with closing(work):
         bar = tqdm(work, "drawing", len(films), initial=there, unit="image", disable=not progress)
         return [reason for _, reason in bar if reason is not None]

@@ -11,6 +11,7 @@ from data.base.commandline import argv, run_command, tyro_parse
 from data.config import (
     AlignOption,
     ChangeOption,
+    ClusterOption,
     FramingOption,
     IntensityOption,
     OnError,
@@ -46,6 +47,7 @@ class PrepareConfig(SplitConfig):
     """What a file that cannot be read does: raise (stop), or skip (leave its sample out, counted and named in
     OUT/skipped.csv)."""
     workers: ProcessesOption = 0
+    cluster: ClusterOption = None
     overwrite: bool = False
     """Delete an earlier prepared data set in OUT first."""
 
@@ -58,6 +60,7 @@ class PrepareConfig(SplitConfig):
 def main() -> None:
     """Parse the command line, prepare, say what was done."""
     config = tyro_parse(PrepareConfig, argv(), prog="python -m data.prepare")
+    from data.base.engines import engine_of
     from data.manifests import holds_pairs
     from data.manifests.dataset import load_images, load_pairs
     from data.prepare.writing import Recipe, prepare_records
@@ -74,7 +77,8 @@ def main() -> None:
         align=config.align and pairs,
         on_error=config.on_error,
     )
-    done = prepare_records(records, config.out, recipe, workers=config.workers, overwrite=config.overwrite)
+    engine = engine_of(config.workers, config.cluster)
+    done = prepare_records(records, config.out, recipe, engine=engine, overwrite=config.overwrite)
     counts = ", ".join(f"{done.info.count(split)} {split}" for split in done.info.shards)
     print(f"{config.out}: {counts} {done.info.kind}, {done.written} of them written now")
     if done.skipped:

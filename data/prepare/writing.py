@@ -1,4 +1,4 @@
-"""Decode and resize every file of a data set once, on all cores, into Arrow shards.
+"""Decode and resize every file of a data set once, on all cores or machines, into Arrow shards.
 
 Every shard is written by one process and appears complete or not at all, so that a run that was cut off goes
 on where it stopped.
@@ -17,9 +17,10 @@ from tqdm import tqdm
 
 from data.alignment import SIZES, register, to_texts
 from data.base.atomic import write_rows, write_text
+from data.base.engines import Engine
 from data.base.errors import DataError
 from data.base.outputs import OutputFolder
-from data.base.processes import in_processes, one_thread
+from data.base.processes import one_thread
 from data.config import SPLITS, Change, Framing, Intensity, OnError
 from data.files.images import Radiograph
 from data.geometry import content_of, fit_to_square
@@ -78,7 +79,7 @@ def prepare_records(
     out: Path,
     recipe: Recipe,
     *,
-    workers: int,
+    engine: Engine,
     overwrite: bool = False,
     progress: bool = True,
 ) -> Prepared:
@@ -88,7 +89,7 @@ def prepare_records(
         records: pairs or images, each with its split.
         out: a new or empty folder, or one of an earlier run.
         recipe: how files become rows.
-        workers: processes.
+        engine: where it is done.
         overwrite: delete an earlier prepared data set in `out` first.
         progress: show a bar.
 
@@ -125,7 +126,7 @@ def prepare_records(
         if overwrite:
             folder.clear()
         missing = [shard for shard in shards if not shard.is_finished]
-        written = _write_all(missing, len(records), workers, progress)
+        written = _write_all(missing, len(records), engine, progress)
         return _finish(shards, info, written)
 
 
@@ -189,12 +190,12 @@ def _fingerprint(records: RecordTable[Any]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _write_all(shards: Sequence[_Shard], total: int, workers: int, progress: bool) -> int:
+def _write_all(shards: Sequence[_Shard], total: int, engine: Engine, progress: bool) -> int:
     """Write the shards that are not there yet; returns how many samples went into them."""
     written = 0
     there = total - sum(len(shard.rows) for shard in shards)
     with tqdm(total=total, initial=there, desc="preparing", unit="sample", disable=not progress) as bar:
-        for number, rows in in_processes(_write_shard, shards, workers=workers):
+        for number, rows in engine.run(_write_shard, shards):
             written += rows
             bar.update(len(shards[number].rows))
     return written

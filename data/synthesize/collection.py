@@ -1,4 +1,4 @@
-"""CT volumes -> pairs on disk, in several processes."""
+"""CT volumes -> pairs on disk, in several processes or on several machines."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from data.base.engines import Engine, engine_of
 from data.base.errors import DataError
-from data.base.processes import available_cores, in_processes, one_thread
+from data.base.processes import available_cores, one_thread
 from data.findings import FINDINGS, LUNGS
 from data.manifests.splits import draw_splits
 from data.manifests.writing import write_manifest
@@ -86,34 +87,36 @@ def synthesize(config: SynthesizeConfig, *, progress: bool = True) -> Summary:
     Raises:
         DataError: if there is no volume, none could be used, or the output folder is of something else.
     """
-    device = resolve_device(config)
+    engine = _engine_of(config)
     if config.out.resolve().is_relative_to(config.ct.resolve()):
         # Its own NIfTI pairs would be taken for volumes.
         raise DataError(f"--out {config.out} lies in --ct {config.ct}; name a folder elsewhere")
-    sources = find_volumes(
-        config.ct, pseudonyms(config), workers=config.workers or available_cores(), progress=progress
-    )
+    sources = find_volumes(config.ct, pseudonyms(config), engine=engine, progress=progress)
     log.info("%d volume(s) in %s", len(sources), config.ct)
     with claimed(config):
-        return _complete(sources, config, device, progress)
+        return _complete(sources, config, engine, progress)
 
 
-def _complete(sources: Sequence[Source], config: SynthesizeConfig, device: str, progress: bool) -> Summary:
+def _engine_of(config: SynthesizeConfig) -> Engine:
+    """Where patients are rendered: for a GPU of this machine, a few processes are enough."""
+    fewer = config.cluster is None and not config.workers and resolve_device(config) == "cuda"
+    return engine_of(min(available_cores(), _GPU_WORKERS) if fewer else config.workers, config.cluster)
+
+
+def _complete(sources: Sequence[Source], config: SynthesizeConfig, engine: Engine, progress: bool) -> Summary:
     """Render what is missing and write down what is there."""
     digests = {source.name: source.digest(config.ct) for source in sources}
     done = _finished(digests, config)
     write_private(config, sources, {})
-    cores = available_cores()
-    workers = config.workers or (cores if device == "cpu" else min(cores, _GPU_WORKERS))
-    jobs = _jobs(sources, digests, done, config, workers)
-    outcomes = _run(jobs, config, device, workers, progress)
+    jobs = _jobs(sources, digests, done, config, engine.workers)
+    outcomes = _run(jobs, config, engine, progress)
     skipped = dict(sorted((one.volume, one.problem) for one in outcomes if one.problem is not None))
     write_private(config, sources, skipped)
     return _summarise(config, outcomes, skipped, sources)
 
 
 def resolve_device(config: SynthesizeConfig) -> str:
-    """Where rays are cast.
+    """Where this machine casts rays.
 
     Raises:
         DataError: if a GPU is asked for and there is none.
@@ -169,26 +172,24 @@ def _jobs(
     return jobs
 
 
-def _run(
-    jobs: Sequence[Job], config: SynthesizeConfig, device: str, workers: int, progress: bool
-) -> list[Outcome]:
+def _run(jobs: Sequence[Job], config: SynthesizeConfig, engine: Engine, progress: bool) -> list[Outcome]:
     outcomes = []
     total = sum(len(job.patients) for job in jobs)
     with tqdm(total=total, desc="rendering", unit="patient", disable=not progress or not jobs) as bar:
-        for number, outcome in in_processes(partial(run_job, config, device), jobs, workers=workers):
+        for number, outcome in engine.run(partial(run_job, config), jobs):
             bar.update(len(jobs[number].patients))
             outcomes.append(outcome)
     return outcomes
 
 
 @one_thread()
-def run_job(config: SynthesizeConfig, device: str, job: Job) -> Outcome:
+def run_job(config: SynthesizeConfig, job: Job) -> Outcome:
     """Read a volume, render some of its virtual patients and write them; a bad volume is an outcome.
 
     Raises:
-        DataError: if the output folder cannot be written.
+        DataError: if the output folder cannot be written, or a GPU is asked for and this machine has none.
     """
-    name = job.source.name
+    name, device = job.source.name, resolve_device(config)
     try:
         spacing, pose = working_spacing(config.image_size), (config.pose.degrees, config.pose.mm)
         thorax = make_thorax(read_volume(job.source), spacing, pose)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import arg
 
 from data.base.checks import at_least, between, require
-from data.config import NOTHING_LEFT, ChangeOption, ScenarioOptions, SplitConfig, changing
+from data.config import NOTHING_LEFT, ChangeOption, ClusterOption, ScenarioOptions, SplitConfig, changing
 from data.findings import FINDINGS, TABLE, Finding
 
 _Weights: Any = make_dataclass(
@@ -84,6 +84,7 @@ class SynthesizeConfig(SplitConfig, ScenarioOptions):
     """Seed of patients, findings and poses."""
     workers: int = 0
     """Rendering processes; 0 takes one for each core, at most 4 with a GPU."""
+    cluster: ClusterOption = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where rays are cast; auto takes the GPU where there is one."""
     overwrite: bool = False
@@ -100,6 +101,6 @@ class SynthesizeConfig(SplitConfig, ScenarioOptions):
 
     def settings(self) -> dict[str, object]:
         """Whatever shapes the pixels and names of a pair, to tell whether two runs would write the same."""
-        others = {"ct", "out", "workers", "device", "overwrite", *vars(SplitConfig())}
+        others = {"ct", "out", "workers", "cluster", "device", "overwrite", *vars(SplitConfig())}
         others |= {"patients_per_volume"}  # more patients leave those there are as they are
         return {name: value for name, value in asdict(self).items() if name not in others}

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from skimage.io import imsave
 
 from data import DataConfig, ImageRecord, PairRecord, RecordTable, collate_pairs, open_images, open_pairs
-from data.base.processes import available_cores, in_processes
+from data.base.processes import Processes, available_cores, in_processes
 from data.config import EmbeddedConfig, SplitConfig
 from data.geometry import content_of
 from data.index.indexer import index
@@ -84,7 +84,7 @@ def reading(folder: Path) -> Iterator[str]:
             ],
         )
         out = folder / f"prepared_{count}"
-        prepare_records(records, out, RECIPE, workers=available_cores(), progress=False)
+        prepare_records(records, out, RECIPE, engine=Processes(), progress=False)
         config = DataConfig(prepared=str(out), image_size=512)
         rate, mib = in_a_process(read_all, config)
         yield (
@@ -124,7 +124,9 @@ def preparing(folder: Path) -> str:
     cores = available_cores()
 
     def prepare() -> None:
-        prepare_records(table, folder / "films", RECIPE, workers=cores, overwrite=True, progress=False)
+        prepare_records(
+            table, folder / "films", RECIPE, engine=Processes(cores), overwrite=True, progress=False
+        )
 
     # In turns, since the machine may have better and worse moments.
     times = [(seconds_of(lambda: decode_all(records, cores)), seconds_of(prepare)) for _ in range(ATTEMPTS)]
@@ -160,7 +162,9 @@ def training_data(folder: Path) -> Iterator[tuple[str, AdversarialConfig]]:
     yield "embedded", replace(preset, data=embedded)
     records = [_write_pair(folder, pairs[index]) for index in range(len(pairs))]
     recipe = replace(RECIPE, size=embedded.image_size)
-    prepare_records(RecordTable.of(PairRecord, records), folder / "out", recipe, workers=1, progress=False)
+    prepare_records(
+        RecordTable.of(PairRecord, records), folder / "out", recipe, engine=Processes(1), progress=False
+    )
     yield "prepared", replace(preset, data=replace(preset.data, prepared=str(folder / "out")))
 
 

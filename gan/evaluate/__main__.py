@@ -1,13 +1,11 @@
 """`python -m gan.evaluate RUN [RUN ...] --data.*`: how good trained generators are on any data."""
 
 from data.base.commandline import argv, run_command
-from data.base.processes import require_one_process
 from gan.evaluate.options import free_folder, parse
 
 
 def main() -> None:
     """Parse the command line, judge, write."""
-    require_one_process("gan.evaluate")
     config, folders = parse(argv())
     out = free_folder(config)
     from gan.evaluate.evaluate import evaluate

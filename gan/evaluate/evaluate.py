@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from accelerate import PartialState
 from torch.utils.data import ConcatDataset
 
 from data.base.atomic import whole_folder
@@ -30,24 +31,29 @@ from gan.run.handover import ANY, seen_by
 
 
 def evaluate(config: EvaluateConfig, folders: Mapping[str, Path], out: Path) -> None:
-    """Judge the generators in `folders` and write what comes of it to `out`.
+    """Judge the generators in `folders` and write what comes of it to `out`; every process calls this.
 
     Raises:
         UserError, DataError: an option or a file is not what it should be.
     """
     config = replace(config, data=settled(config.data))
-    device = torch.device("cpu" if config.cpu or not torch.cuda.is_available() else "cuda")
-    splits = open_splits(config)
+    process = PartialState(cpu=config.cpu or not torch.cuda.is_available())
+    with process.main_process_first():  # so that data that is rendered is there for the others
+        splits = open_splits(config)
     trusted = ANY if config.trust_remote_code else ""
-    models = {run: Model.load(run, folder, device, trusted=trusted) for run, folder in folders.items()}
-    judge = Judge(models, config.data, device)
-    _warn_of_seen(config, splits)
+    models = {
+        run: Model.load(run, folder, process.device, trusted=trusted) for run, folder in folders.items()
+    }
+    judge = Judge(models, config.data, process)
+    _warn_of_seen(judge, config, splits)
     pairs: Any = ConcatDataset(cast(Any, [splits[name] for name in wanted(config) if name in splits]))
     thresholds = choose_thresholds(judge, config, splits)
     realism = judge_realism(judge, pairs) if config.critic else {}
     places = {name: Localisation(signed=judge.signed) for name in (*models, *BASELINES)}
     evaluation, skipped = judge.judge(pairs, thresholds, places)
     by = _known_columns(config.by, evaluation)
+    if not process.is_main_process:
+        return
     summary = summarise(evaluation, models=list(models), by=by, replicates=config.replicates)
     summary |= {"runs": list(models), "split": config.split, "skipped": skipped}
     if realism:
@@ -101,10 +107,12 @@ def choose_thresholds(judge: Judge, config: EvaluateConfig, splits: Mapping[str,
         return dict.fromkeys(names, max(1, bin_from(config.threshold)))
     chosen = judge.thresholds(splits.get("val"))
     if chosen is None:
-        print(f"threshold: {CHANGED}, for there is no validation pair that changed; --threshold sets another")
+        judge.say(
+            f"threshold: {CHANGED}, for there is no validation pair that changed; --threshold sets another"
+        )
         return dict.fromkeys(names, bin_from(CHANGED))
     told = (f"{edge(level):.3f} for {name}" for name, level in chosen.items() if name != "empty")
-    print(f"thresholds, by the Dice of the validation pairs: {', '.join(told)}")
+    judge.say(f"thresholds, by the Dice of the validation pairs: {', '.join(told)}")
     return chosen
 
 
@@ -121,8 +129,8 @@ def _known_columns(by: Iterable[str], evaluation: Evaluation) -> list[str]:
     return list(by)
 
 
-def _warn_of_seen(config: EvaluateConfig, splits: Mapping[str, Split[PairSample]]) -> None:
+def _warn_of_seen(judge: Judge, config: EvaluateConfig, splits: Mapping[str, Split[PairSample]]) -> None:
     """Say where a run was trained on patients that it is judged on."""
     for run in config.runs:
         if warning := seen_by(RunDir(Path(run)), splits):
-            print(warning)
+            judge.say(warning)

@@ -1,10 +1,12 @@
-"""The models to be judged, and the data to judge them on."""
+"""The models to be judged, and the data to judge them on, by one process or several."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -17,14 +19,25 @@ from gan.measures.baselines import baseline_maps
 from gan.measures.evaluation import Evaluation, Tally
 from gan.measures.localisation import Localisation
 
+AnyT = TypeVar("AnyT")
+
 
 @dataclass(frozen=True)
 class Judge:
-    """The models to be judged, and the data to judge them on."""
+    """The models to be judged, and the data to judge them on.
+
+    Several processes share out whole batches, so that each map is made beside the same others as by one.
+    """
 
     models: Mapping[str, Model]
     data: DataConfig
-    device: torch.device
+    process: PartialState
+
+    @property
+    def device(self) -> torch.device:
+        """That of this process."""
+        device: torch.device = self.process.device
+        return device
 
     @property
     def signed(self) -> bool:
@@ -32,15 +45,30 @@ class Judge:
         return self.data.change == "signed"
 
     def batches(self, split: Any) -> Iterator[PairBatch]:
-        """The pairs of a split in its order, on the device; a target that a pair lacks is NaN."""
+        """The batches of a split that this process judges, on its device; a missing target is NaN."""
+        size, process = self.data.batch_size, self.process
+        starts = range(process.process_index * size, len(split), process.num_processes * size)
         loader = DataLoader(
             split,
-            batch_size=self.data.batch_size,
+            batch_sampler=[list(range(len(split))[start : start + size]) for start in starts],
             collate_fn=_collate,
             num_workers=self.data.workers,
         )
-        for batch in tqdm(loader, unit="batch", leave=False, disable=None):
+        quiet = None if process.is_main_process else True
+        for batch in tqdm(loader, unit="batch", leave=False, disable=quiet):
             yield batch.to(self.device)
+
+    def gathered(self, parts: Sequence[AnyT]) -> list[AnyT]:
+        """What all processes made of their batches, one part each, in the order of the split."""
+        process = self.process
+        numbers = range(process.process_index, process.num_processes * len(parts) + 1, process.num_processes)
+        everything = gather_object(list(zip(numbers, parts, strict=False)))
+        return [part for _, part in sorted(everything, key=lambda entry: entry[0])]
+
+    def say(self, text: str) -> None:
+        """Print, once."""
+        if self.process.is_main_process:
+            print(text)
 
     def maps(self, batch: PairBatch) -> dict[str, torch.Tensor]:
         """The change maps of all models, and of what is no model."""
@@ -60,21 +88,32 @@ class Judge:
             thresholds: the bin from which a pixel is marked, of each method.
             places: take in what each method makes of boxes and labels.
         """
+        parts = [self._part(batch, thresholds, list(places or {})) for batch in self.batches(split)]
         tally, skipped = Tally(self.signed, thresholds), list[str]()
-        for batch in self.batches(split):
-            maps = self.maps(batch)
-            further = {}
-            if thresholds is not None:
-                for name, model in self.models.items():
-                    further[name] = model.consistency(batch, maps[name], thresholds[name])
-            tally.add(maps, batch, further)
-            for name, scores in (places or {}).items():
-                scores.add(maps[name], batch)
-            skipped += batch.skipped
+        for pairs, found, unread in self.gathered(parts):
+            tally.extend(pairs)
+            skipped += unread
+            for name, scores in found.items():
+                (places or {})[name].extend(scores)
         try:
             return tally.judge(), skipped
         except ValueError as error:
             raise UserError(f"--data: {error}") from error
+
+    def _part(
+        self, batch: PairBatch, thresholds: Mapping[str, int] | None, places: Sequence[str]
+    ) -> tuple[Tally, dict[str, Localisation], list[str]]:
+        """What all make of a batch; only numbers are kept."""
+        maps, further = self.maps(batch), {}
+        if thresholds is not None:
+            for name, model in self.models.items():
+                further[name] = model.consistency(batch, maps[name], thresholds[name])
+        tally = Tally(self.signed, thresholds)
+        tally.add(maps, batch, further)
+        found = {name: Localisation(signed=self.signed) for name in places}
+        for name, scores in found.items():
+            scores.add(maps[name], batch)
+        return tally, found, list(batch.skipped)
 
     def thresholds(self, split: Any | None) -> dict[str, int] | None:
         """Of each method the threshold with the best Dice on a split; None where none changed."""

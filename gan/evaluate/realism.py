@@ -27,21 +27,29 @@ def judge_realism(judge: Judge, pairs: Any) -> dict[str, dict[str, Any]]:
         UserError: such pairs are of too few patients.
     """
     places = torch.linspace(0, len(pairs) - 1, min(_PAIRS, len(pairs))).long().tolist()
-    maps: dict[str, list[Tensor]] = {name: [] for name in (TRUTH, *judge.models)}
-    patients: list[str] = []
-    for batch in judge.batches(Subset(pairs, places)):
-        changed = _changed(batch).nonzero()[:, 0]
-        for name, parts in maps.items():
-            found = batch.target if name == TRUTH else judge.models[name](batch.baseline, batch.followup)
-            assert found is not None
-            parts.append(_as_seen(found if batch.valid is None else found * batch.valid)[changed].cpu())
-        patients += [(batch.patient_id or batch.id)[place] for place in changed.tolist()]
-    whole = {name: torch.cat(parts).to(judge.device) for name, parts in maps.items()}
+    parts = judge.gathered([_part(judge, batch) for batch in judge.batches(Subset(pairs, places))])
+    whole = {
+        name: torch.cat([maps[name] for maps, _ in parts]).to(judge.device) for name in (TRUTH, *judge.models)
+    }
+    patients = [patient for _, of in parts for patient in of]
     try:
         numbers = {name: _numbers(whole[name], whole[TRUTH], patients) for name in judge.models}
     except ValueError as error:
         raise UserError(f"--critic: {error}; name data with more of them, or drop the option") from error
     return {**numbers, TRUTH: {"checkerboard": {"value": checkerboard(whole[TRUTH])}}}
+
+
+def _part(judge: Judge, batch: PairBatch) -> tuple[dict[str, Tensor], list[str]]:
+    """The true and the predicted maps of those pairs of a batch that changed, and their patients."""
+    assert batch.target is not None
+    changed = _changed(batch).nonzero()[:, 0]
+    maps = {TRUTH: batch.target}
+    maps |= {name: model(batch.baseline, batch.followup) for name, model in judge.models.items()}
+    seen = {
+        name: _as_seen(found if batch.valid is None else found * batch.valid)[changed].cpu()
+        for name, found in maps.items()
+    }
+    return seen, [(batch.patient_id or batch.id)[place] for place in changed.tolist()]
 
 
 def _numbers(maps: Tensor, truths: Tensor, patients: list[str]) -> dict[str, Any]:

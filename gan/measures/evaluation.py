@@ -1,7 +1,7 @@
 """Maps of several methods on the same pairs: collected batch by batch, and judged in the end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -86,6 +86,13 @@ class Tally:
             Pair(self._seen + i, batch.id[i], patients[i], batch.findings[i], columns[i]) for i in kept
         ]
         self._seen += len(batch)
+
+    def extend(self, other: "Tally") -> None:
+        """Take in what another has collected, of pairs that come after these."""
+        self._pairs += [replace(pair, place=self._seen + pair.place) for pair in other._pairs]
+        for name, parts in other._parts.items():
+            self._parts.setdefault(name, []).extend(parts)
+        self._seen += other._seen
 
     def judge(self) -> "Evaluation":
         """What all pairs come to.

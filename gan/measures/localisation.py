@@ -149,6 +149,11 @@ class Localisation:
             if columns.get("changes") and valid[row].any():
                 self._add_pair(row, batch, maps[row, 0].numpy(), valid[row, 0].bool().numpy())
 
+    def extend(self, other: "Localisation") -> None:
+        """Take in what another has gathered."""
+        self.cases += other.cases
+        self.pairs += other.pairs
+
     def _add_pair(
         self, row: int, batch: PairBatch, values: NDArray[np.float32], valid: NDArray[np.bool_]
     ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -77,10 +78,16 @@ def draw_grid(path: Path, labels: Sequence[str], columns: Sequence[Column]) -> N
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole or not at all."""
+    """Write a figure as PNG, whole or not at all; it is emptied.
+
+    The parts of a figure refer to each other, and Python looks for such rings the more rarely the more it
+    holds: it would keep the pixels of some twenty epochs.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
         FigureCanvasAgg(figure).print_png(part)
+    figure.clear()
+    FigureCanvasBase(figure)  # takes the place of the canvas, which holds the pixels
 
 
 def planes(images: Tensor) -> np.ndarray:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 
 from data.base.errors import UserError
 from gan.run.checkpoint import list_checkpoints, read_marker
@@ -11,6 +12,24 @@ from gan.run.directory import RunDir
 from gan.run.options import StageConfig
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
+_SHARDING = {"FSDP": "FSDP", "DEEPSPEED": "DeepSpeed", "MEGATRON_LM": "Megatron-LM"}
+"""By the end of the variable that accelerate launch sets."""
+
+
+def require_whole_networks() -> None:
+    """Refuse a launcher's configuration by which networks would be sharded.
+
+    Accelerate shards one network a process only, and on a CPU none: it trains on as if nothing were asked.
+
+    Raises:
+        UserError: naming what was configured.
+    """
+    for variable, name in _SHARDING.items():
+        if parse_flag_from_env(f"ACCELERATE_USE_{variable}"):
+            raise UserError(
+                f"accelerate is configured to shard networks ({name}), which stages cannot do; launch "
+                f"without --use_{variable.lower()}, or with another configuration file"
+            )
 
 
 def step_samples(config: StageConfig, processes: int) -> int:

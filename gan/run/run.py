@@ -34,7 +34,7 @@ from gan.run.loaders import Loaders
 from gan.run.log import RunLog
 from gan.run.mishaps import deleted, told
 from gan.run.options import StageConfig
-from gan.run.processes import step_samples
+from gan.run.processes import require_whole_networks, step_samples
 from gan.run.progress import Progress
 from gan.run.record import record_start
 from gan.run.trust import foreign_code, remember, require_trust
@@ -66,9 +66,11 @@ class Run:
         """Choose the devices and the run directory, which is held from now on; nothing is written yet.
 
         Raises:
-            UserError: the precision is not to be had on this device, or the directory cannot be used.
+            UserError: the precision is not to be had on this device, networks would be sharded, or the
+                directory cannot be used.
         """
         require_trust(config)
+        require_whole_networks()
         compute_deterministically(config.deterministic)
         process = PartialState(cpu=config.cpu)
         if config.mixed_precision == "fp16" and process.device.type == "cpu":

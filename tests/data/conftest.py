@@ -1,9 +1,10 @@
-"""One coarse thorax of each kind for all tests of the synthesis."""
+"""One coarse thorax of each kind for all tests of the synthesis; one cluster."""
 
 import pytest
 
 from data.simulation.volumes.ct import find_ct, load_ct
 from data.simulation.volumes.phantom import make_phantom
+from tests.data.clusters import start_cluster
 from tests.shared import computed_once
 
 
@@ -23,3 +24,10 @@ def ct(tmp_path_factory):
 @pytest.fixture(params=["phantom", "ct"])
 def thorax(request):
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A Dask cluster of two workers, all in this process."""
+    with start_cluster(n_workers=2) as cluster:
+        yield cluster

@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 from data import DataConfig, DataError, PairSample, load_images, load_pairs, settled
 from data import alignment as module
 from data.alignment import Aligner, Alignment, from_text, register, to_texts, warp, warp_mask
+from data.base.processes import Processes
 from data.prepare.writing import Recipe, prepare_records
 from tests.data.opened import pairs_of
 
@@ -208,7 +209,7 @@ def manifest(tmp_path_factory):
 
 def prepare(manifest, out, **options):
     records = load_pairs(manifest, DataConfig())
-    return prepare_records(records, out, replace(RECIPE, **options), workers=1, progress=False)
+    return prepare_records(records, out, replace(RECIPE, **options), engine=Processes(1), progress=False)
 
 
 def test_files_and_prepared_data_are_aligned_alike(manifest, tmp_path):
@@ -245,10 +246,12 @@ def test_what_cannot_be_aligned_is_refused(manifest, tmp_path):
     recipe = replace(RECIPE, align=True)
     images = load_images(manifest, DataConfig())
     with pytest.raises(DataError, match="nothing to be aligned with"):
-        prepare_records(images, tmp_path / "out", recipe, workers=1, progress=False)
+        prepare_records(images, tmp_path / "out", recipe, engine=Processes(1), progress=False)
     head, *rows = manifest.read_text().split()
     named = manifest.with_name("named.csv")
     named.write_text("\n".join([f"{head},alignment", *(f"{row},1" for row in rows)]))
     with pytest.raises(DataError, match="rename it"):
-        prepare_records(load_pairs(named, DataConfig()), tmp_path / "out", recipe, workers=1, progress=False)
+        prepare_records(
+            load_pairs(named, DataConfig()), tmp_path / "out", recipe, engine=Processes(1), progress=False
+        )
     assert not (tmp_path / "out").exists()

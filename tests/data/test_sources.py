@@ -30,6 +30,7 @@ from data import (
     open_pairs,
     settled,
 )
+from data.base.processes import Processes
 from data.manifests import dataset
 from data.manifests.dataset import Files
 from data.prepare.writing import Recipe, prepare_records
@@ -72,7 +73,7 @@ def places(tmp_path_factory):
         with (root / f"{kind}.csv").open("w", newline="") as file:
             csv.writer(file).writerows(rows)
         records = load(root / f"{kind}.csv", DataConfig())
-        prepare_records(records, root / kind, RECIPE, workers=1, progress=False)
+        prepare_records(records, root / kind, RECIPE, engine=Processes(1), progress=False)
     return root
 
 
@@ -182,7 +183,7 @@ def test_prepared_data_of_before_further_columns_were_kept_can_be_read(places, t
     text = (places / "pairs.csv").read_text().replace("site,baseline_nodule,followup_nodule", "days,view")
     (places / "old.csv").write_text(text.replace(",1.0,0\n", ",PA\n").replace(",1.0,-1\n", ",PA\n"))
     records = load_pairs(places / "old.csv", DataConfig())
-    prepare_records(records, tmp_path / "old", RECIPE, workers=1, progress=False)
+    prepare_records(records, tmp_path / "old", RECIPE, engine=Processes(1), progress=False)
     info = json.loads((tmp_path / "old" / "prepared.json").read_text())
     assert info.pop("columns") == ["days", "view"]
     (tmp_path / "old" / "prepared.json").write_text(json.dumps(info))
@@ -280,7 +281,11 @@ def test_the_policy_of_prepared_data_holds_for_all_sources_of_a_mix(config_of, p
     records = load_pairs(places / "pairs.csv", DataConfig())
     for name in ("one", "two"):
         prepare_records(
-            records, tmp_path / name, replace(RECIPE, intensity="percentile"), workers=1, progress=False
+            records,
+            tmp_path / name,
+            replace(RECIPE, intensity="percentile"),
+            engine=Processes(1),
+            progress=False,
         )
     stores = [f"prepared:{tmp_path / name}=1" for name in ("one", "two")]
     alike = replace(config_of("mixed", "pairs"), mix=tuple(stores))

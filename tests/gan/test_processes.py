@@ -78,6 +78,24 @@ def assert_close(run, reference):
         assert found == pytest.approx(numbers, rel=TOLERANCE, abs=TOLERANCE), step
 
 
+def tested(run):
+    """The numbers of the test patients."""
+    line = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert line["split"] == "test"
+    return {name: value for name, value in line.items() if isinstance(value, float)}
+
+
+def assert_judged_alike(run, copy):
+    """A finished run, judged once more by two processes: to the bit, but for the order of sums."""
+    shutil.copytree(run, copy)
+    done = call_in_ranks(2, "gan.adversarial", "--resume", copy.name, cwd=copy.parent)
+    assert done.returncode == 0, done.stderr
+    ours, expected = tested(copy), tested(run)
+    assert ours == pytest.approx(expected, rel=1e-9)
+    for name in ("auroc", "average_precision"):
+        assert ours[name] == expected[name]
+
+
 def resume_at_half(run, copy):
     """A copy of a run that was cut off in the middle."""
     shutil.copytree(run, copy)
@@ -110,6 +128,8 @@ def test_two_processes_make_the_run_of_one_and_either_goes_on_with_that_of_the_o
     assert done.returncode == 0, done.stderr
     assert f"processes: 2, {4 * accumulation} samples a step" in done.stdout
     assert_close(tmp_path / "two", tmp_path / "one")
+    if stage == "adversarial":
+        assert_judged_alike(tmp_path / "one", tmp_path / "judged")
 
     resume_at_half(tmp_path / "two", tmp_path / "resumed")
     done = call(STAGES[stage][0], "--resume", "resumed", cwd=tmp_path)

@@ -26,6 +26,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
+from data.base.engines import Engine
 from data.base.errors import DataError
 from data.base.outputs import stamp_of
 from data.files.formats import stem_of, suffix_of
@@ -89,14 +90,18 @@ class Scan:
 
 
 def find_volumes(
-    root: Path, known: Mapping[str, str] | None = None, *, workers: int = 1, progress: bool = False
+    root: Path,
+    known: Mapping[str, str] | None = None,
+    *,
+    engine: Engine | None = None,
+    progress: bool = False,
 ) -> list[Source]:
     """Every CT below a folder, sorted by name.
 
     Args:
         root: the folder.
         known: names given before, by `Source.path` or `Source.digest`; other volumes get free numbers.
-        workers: processes that read the headers of DICOM files.
+        engine: where the headers of many DICOM files are read; None for this process.
         progress: show a bar over the headers.
 
     Raises:
@@ -110,7 +115,7 @@ def find_volumes(
         nifti = [file for file in files if suffix_of(file) in _NIFTI]
         sources += _of_folder(nifti, files_directly=folder == root)
         others += [file for file in files if suffix_of(file) not in _NIFTI]
-    for series in find_series(others, workers=workers, progress=progress):
+    for series in find_series(others, engine=engine, progress=progress):
         sources.append(Source(files=series.files, problem=series.problem))
     if not sources:
         raise DataError(

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from data.base.engines import Engine
 from data.base.errors import DataError
-from data.base.processes import ProcessDiedError, in_processes
+from data.base.processes import ProcessDiedError, Processes
 from data.files.quiet import quiet
 
 _TAGS = [
@@ -54,19 +55,21 @@ class _Slice:
     position: tuple[float, ...]
 
 
-def find_series(files: Sequence[Path], *, workers: int = 1, progress: bool = False) -> list[Series]:
+def find_series(
+    files: Sequence[Path], *, engine: Engine | None = None, progress: bool = False
+) -> list[Series]:
     """One CT series for every patient, in the order of their first files.
 
     Args:
         files: whatever may be DICOM.
-        workers: processes that read headers.
+        engine: where many headers are read; None for this process.
         progress: show a bar over the files.
 
     Raises:
         DataError: if a process died.
     """
     patients: dict[str, dict[str, list[_Slice]]] = {}
-    for found in _read_headers(files, workers, progress):
+    for found in _read_headers(files, engine, progress):
         if not found.localizer:
             patients.setdefault(found.patient, {}).setdefault(found.series, []).append(found)
     chosen = []
@@ -76,15 +79,16 @@ def find_series(files: Sequence[Path], *, workers: int = 1, progress: bool = Fal
     return sorted(chosen, key=lambda one: min(one.files))
 
 
-def _read_headers(files: Sequence[Path], workers: int, progress: bool) -> list[_Slice]:
+def _read_headers(files: Sequence[Path], engine: Engine | None, progress: bool) -> list[_Slice]:
     """The CT images among the files, in their order."""
     chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
     # For a few files, starting processes takes longer than reading.
-    workers = 1 if len(files) < _WORTH_A_POOL else workers
+    if engine is None or len(files) < _WORTH_A_POOL:
+        engine = Processes(1)
     read: dict[int, list[_Slice]] = {}
     with tqdm(total=len(files), desc="headers", unit="file", disable=not progress or not files) as bar:
         try:
-            for number, slices in in_processes(_read_chunk, chunks, workers=workers):
+            for number, slices in engine.run(_read_chunk, chunks):
                 bar.update(len(chunks[number]))
                 read[number] = slices
         except ProcessDiedError as error:

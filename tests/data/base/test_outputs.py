@@ -249,3 +249,26 @@ def test_overwriting_follows_no_link_out_of_the_folder(tmp_path):
     claim(output, OTHER, overwrite=True)
     assert (tmp_path / "elsewhere" / "x.png").exists()
     assert not output.records()
+
+
+def test_what_a_worker_left_behind_goes_at_the_end(tmp_path):
+    """One that was killed on another machine, while others went on."""
+    output = folder(tmp_path / "out")
+    with output.claimed(SETTINGS):
+        (output.path / ".part-4242-x").mkdir()
+    assert not list(output.path.glob(".part-*"))
+
+
+def test_a_piece_of_other_settings_comes_too_late(tmp_path):
+    """A worker elsewhere that its command did not wait for."""
+    output = folder(tmp_path / "out")
+    claim(output, SETTINGS)
+    with (
+        pytest.raises(DataError, match="was begun anew with other settings"),
+        output.piece("x") as (part, record),
+    ):
+        record["name"] = "x"
+        (part / "x.png").touch()
+        claim(output, OTHER)
+        part.mkdir(exist_ok=True)
+    assert not output.records()

@@ -112,7 +112,7 @@ def is_running(pid: int) -> bool:
 
 
 def test_a_command_that_is_one_process_is_not_started_as_several(monkeypatch):
-    require_one_process("gan.evaluate")
+    require_one_process("gan.predict")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match=r"gan.evaluate is one process by itself; start it without"):
-        require_one_process("gan.evaluate")
+    with pytest.raises(UserError, match=r"gan.predict is one process by itself; start it without"):
+        require_one_process("gan.predict")

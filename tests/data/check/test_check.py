@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from skimage.io import imsave
 
+from data.base.processes import Processes
 from data.check import problems as checking
 from data.check.problems import Problem, check_records
 from data.files.images import Radiograph
@@ -56,6 +57,22 @@ def test_every_bad_file_is_named_and_the_exit_code_is_1(unsound, tmp_path):
     assert [path for path, _ in reported] == [row.split()[0] for row in rows]
 
 
+def test_a_cluster_finds_the_same(unsound, cluster):
+    here, there = check(unsound, "--workers", "2"), check(unsound, "--cluster", cluster.scheduler_address)
+    assert (there.returncode, there.stdout) == (here.returncode, here.stdout)
+    assert "48/48" in there.stderr
+
+
+def test_a_cluster_that_is_not_there_is_a_mistake_of_one_line(pairs_folder, monkeypatch):
+    monkeypatch.setattr("data.base.cluster._CONNECT_S", 0.2)
+    done = check(pairs_folder, "--cluster", "tcp://127.0.0.1:1")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: --cluster tcp://127.0.0.1:1 cannot be reached")
+    done = check(pairs_folder, "--cluster", "tcp://127.0.0.1:1", "--workers", "2")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --workers counts processes of this machine")
+
+
 def test_missing_files_of_a_manifest_are_listed_not_refused(tmp_path):
     imsave(tmp_path / "a.png", np.zeros((8, 8), np.uint8), check_contrast=False)
     (tmp_path / "m.csv").write_text("patient_id,image\nx,a.png\ny,gone.png\nz,notes.txt\n")
@@ -86,17 +103,21 @@ def _open_or_die(open_chunk, files):
     return open_chunk(files)
 
 
+class Dying(Processes):
+    def run(self, function, tasks):
+        return super().run(partial(_open_or_die, function), tasks)
+
+
 def test_a_file_that_kills_its_reader_is_found(pairs_folder, monkeypatch):
     monkeypatch.setattr(checking, "read_radiograph", _read_or_die)
     monkeypatch.setattr(checking, "_FILES_A_TASK", 2)  # each file under way then gets a process of its own
-    in_processes = checking.in_processes
-    monkeypatch.setattr(
-        checking,
-        "in_processes",
-        lambda work, *args, **options: in_processes(partial(_open_or_die, work), *args, **options),
-    )
+    monkeypatch.setattr(checking, "Processes", Dying)
     files, problems = check_records(
-        records_of(pairs_folder), change="magnitude", intensity="dicom", workers=2, progress=False
+        records_of(pairs_folder),
+        change="magnitude",
+        intensity="dicom",
+        engine=Dying(2, isolate=True),
+        progress=False,
     )
     assert files == 48
     reason = "reading it kills the process; replace it with an intact file"

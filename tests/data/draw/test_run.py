@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,13 @@ def test_the_same_bytes_whatever_the_number_of_processes(folder, tmp_path):
     draw_all(options(folder, tmp_path / "one"))
     draw_all(options(folder, tmp_path / "two", workers=2))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_the_same_bytes_on_a_cluster(folder, tmp_path, cluster):
+    one, many = (options(folder, tmp_path / name, pairs_per_image=1) for name in ("one", "many"))
+    draw_all(one)
+    draw_all(replace(many, workers=0, cluster=cluster.scheduler_address))
+    assert contents(tmp_path / "one") == contents(tmp_path / "many")
 
 
 def test_finished_images_are_not_drawn_again_and_replaced_ones_are(folder, tmp_path, films):

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from data import DataError, PairRecord, RecordTable, read_image, write_map
+from data.base.processes import Processes
 from data.check.problems import check_records
 from data.manifests.loading import load_record
 
@@ -62,7 +63,9 @@ def _records(folder: Path, **files: Path) -> RecordTable:
 
 def _load(records: RecordTable, change: str = "magnitude"):
     """The pictures of a pair; what reading refuses, checking names, and nothing else."""
-    _, problems = check_records(records, change=change, intensity="dicom", workers=1, progress=False)
+    _, problems = check_records(
+        records, change=change, intensity="dicom", engine=Processes(1), progress=False
+    )
     try:
         loaded = load_record(records[0], intensity="dicom", change=change)
     except DataError as error:

@@ -17,6 +17,7 @@ from PIL import Image
 from skimage.io import imsave
 
 from data import DataConfig, DataError, load_images, load_pairs, settled
+from data.base.processes import Processes
 from data.prepare.writing import Recipe, prepare_records
 from tests.calling import call
 from tests.data.opened import images_of, pairs_of
@@ -44,7 +45,9 @@ def write_manifest(root: Path, *, height: int = 40, width: int = 40, signed: boo
 
 
 def prepare(config: DataConfig, out: Path, recipe: Recipe = RECIPE, **options):
-    return prepare_records(load_pairs(config.path, config), out, recipe, workers=1, progress=False, **options)
+    return prepare_records(
+        load_pairs(config.path, config), out, recipe, engine=Processes(1), progress=False, **options
+    )
 
 
 def assert_same(sample, expected, atol: float = 0.0) -> None:
@@ -175,7 +178,9 @@ def test_single_images(tmp_path):
     with (tmp_path / "images.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     files = DataConfig(path=tmp_path / "images.csv", image_size=40)
-    prepare_records(load_images(files.path, files), tmp_path / "out", RECIPE, workers=1, progress=False)
+    prepare_records(
+        load_images(files.path, files), tmp_path / "out", RECIPE, engine=Processes(1), progress=False
+    )
     prepared = DataConfig(prepared=str(tmp_path / "out"), image_size=40)
     images, expected = images_of(prepared, "test"), images_of(files, "test")
     for index in range(len(expected)):
@@ -209,8 +214,23 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_several_processes_write_the_same_bytes(tmp_path):
     records = load_pairs(write_manifest(tmp_path), DataConfig())
     for name, workers in (("one", 1), ("two", 2)):
-        prepare_records(records, tmp_path / name, RECIPE, workers=workers, progress=False)
+        prepare_records(records, tmp_path / name, RECIPE, engine=Processes(workers), progress=False)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+
+def test_a_cluster_writes_the_same_bytes(tmp_path, cluster):
+    write_manifest(tmp_path)
+    where = {"one": ("--workers", "1"), "many": ("--cluster", cluster.scheduler_address)}
+    for name, option in where.items():
+        done = call("data.prepare", "manifest.csv", name, "--size", "40", *option, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "preparing: 100%" in done.stderr
+    assert tree(tmp_path / "one") == tree(tmp_path / "many")
+    (tmp_path / "p3_1.png").write_bytes(b"no picture")
+    done = call("data.prepare", "manifest.csv", "damaged", *where["many"], cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = (line for line in done.stderr.splitlines() if "error" in line)
+    assert line.startswith("error: p3_1.png cannot be read")
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path):

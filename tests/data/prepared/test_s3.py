@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 
 from data import DataConfig, DataError, load_pairs
+from data.base.processes import Processes
 from data.prepare.writing import Recipe, prepare_records
 from tests.data.opened import pairs_of
 from tests.micro import write_pairs
@@ -72,7 +73,7 @@ def stored(tmp_path, monkeypatch):
     """A prepared data set in a bucket, its options, the proxy in front of the server, and the bucket."""
     data = write_pairs(tmp_path / "pairs", patients=8, pairs=2)
     local = DataConfig(path=data, image_size=32, batch_size=2)
-    prepare_records(load_pairs(data, local), tmp_path / "out", RECIPE, workers=1, progress=False)
+    prepare_records(load_pairs(data, local), tmp_path / "out", RECIPE, engine=Processes(1), progress=False)
     server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     proxy = Proxy(server.get_host_and_port()[1])

@@ -6,6 +6,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from data.base.errors import DataError
+from data.base.processes import Processes
 from data.findings import LUNGS
 from data.simulation.volumes import series
 from data.simulation.volumes.files import Source, find_volumes, read_volume
@@ -297,7 +298,7 @@ def test_headers_read_in_processes_give_the_same(tmp_path, hu, monkeypatch):
     alone = find_volumes(tmp_path)
     monkeypatch.setattr(series, "_WORTH_A_POOL", 1)
     monkeypatch.setattr(series, "_CHUNK", 7)
-    assert find_volumes(tmp_path, workers=2) == alone
+    assert find_volumes(tmp_path, engine=Processes(2)) == alone
 
 
 def test_a_bar_shows_the_headers(tmp_path, hu, capsys):

@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from data.base.errors import DataError
+from data.base.processes import Processes
 from data.files.images import read_image, read_target
 from data.findings import FINDINGS
 from data.manifests import writing
@@ -254,18 +255,29 @@ def _run_coarsely(run_job, job):
     return run_job(job)
 
 
+class Coarse(Processes):
+    def run(self, function, tasks):
+        return super().run(partial(_run_coarsely, function), tasks)
+
+
 def test_processes_write_what_one_writes(hu, tmp_path, monkeypatch):
     save_nifti(tmp_path / "cts/a/ct.nii.gz", hu)
     small = config(tmp_path / "cts", tmp_path / "two", pairs_per_patient=1, patients_per_volume=2, workers=2)
-    in_processes = collection.in_processes
-    monkeypatch.setattr(
-        collection,
-        "in_processes",
-        lambda work, *args, **options: in_processes(partial(_run_coarsely, work), *args, **options),
-    )
+    monkeypatch.setattr(collection, "engine_of", lambda workers, _: Coarse(workers))
     synthesize(small, progress=False)
     synthesize(replace(small, out=tmp_path / "one", workers=1), progress=False)
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
+
+
+def test_a_cluster_writes_what_one_process_writes(hu, tmp_path, monkeypatch, cluster):
+    """One volume that both workers share."""
+    monkeypatch.setattr(collection, "working_spacing", lambda _: 4.0)
+    save_nifti(tmp_path / "cts/a/ct.nii.gz", hu)
+    small = config(tmp_path / "cts", tmp_path / "one", pairs_per_patient=1, patients_per_volume=2)
+    synthesize(small, progress=False)
+    many = replace(small, out=tmp_path / "many", workers=0, cluster=cluster.scheduler_address)
+    synthesize(many, progress=False)
+    assert contents(tmp_path / "many") == contents(tmp_path / "one")
 
 
 SECRETS = ("secret", "19640812", "doe", "john")

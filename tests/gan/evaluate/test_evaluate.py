@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 from functools import partial
 
@@ -12,6 +13,7 @@ from gan.evaluate.options import EvaluateConfig, free_folder, parse
 from gan.measures.critic import critic_accuracy
 from gan.run.generator import generator_folder
 from tests.calling import call
+from tests.forked import call_in_ranks
 from tests.micro import MICRO_ADVERSARIAL
 
 WRITTEN = {"summary.json", "cases.csv", "froc.png", "reliability.png", "best.png", "worst.png"}
@@ -117,6 +119,28 @@ def test_the_critic_says_how_real_the_maps_look(place, pairs_folder, monkeypatch
     done = evaluate(place, "runs/adversarial", "--data.path", path, "--critic")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--critic: 3 patients whose change is known are too few" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a POSIX system")
+def test_several_processes_say_what_one_says(place, pairs_folder, monkeypatch):
+    """To the byte: batches, the last and smaller one too, hold the same pairs."""
+    monkeypatch.setattr("gan.evaluate.realism.critic_accuracy", partial(critic_accuracy, steps=2))
+    boxes = json.dumps([{"finding": "opacity", "progression": "new", "followup": [[0.1, 0.1, 0.6, 0.6]]}])
+    cell = '"' + boxes.replace('"', '""') + '"'
+    columns = {"columns": ("site", "changes"), "cells": lambda n: ("ab"[n % 2], cell if n else "")}
+    path = manifest(place, pairs_folder, patients=7, **columns)
+    command = ("gan.evaluate", "runs/adversarial", "--data.path", path, "--by", "site", "--critic", *FAST)
+    command += ("--data.batch-size", "2")
+    one = call(*command, "--out", "one", cwd=place)
+    assert one.returncode == 0, one.stderr
+    two = call_in_ranks(2, *command, "--out", "two", cwd=place)
+    assert two.returncode == 0, two.stderr
+    assert two.stdout == one.stdout.replace("written to one", "written to two")
+    written = {path.name for path in (place / "one").iterdir()}
+    assert written == {path.name for path in (place / "two").iterdir()} >= {*WRITTEN, "boxes.csv"}
+    for name in written:
+        assert (place / "one" / name).read_bytes() == (place / "two" / name).read_bytes(), name
+    assert not (place / "rank_1.out").read_text()
 
 
 def test_pairs_without_targets_are_looked_at_for_marks(place, pairs_folder):

@@ -1,15 +1,19 @@
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
 import torch
 from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from skimage.io import imread
 
 from data import PairBatch
 from gan.pictures.change import SHOWN_MAX, draw_change_grid, overlay, save_overlay
 from gan.pictures.curves import draw_curves
-from gan.pictures.grid import Column, draw_grid
+from gan.pictures.grid import Column, draw_grid, save_figure
 from tests.gan.pictures.panels import panel_is_there
 
 
@@ -69,3 +73,23 @@ def test_curves_are_drawn_from_the_log_even_if_its_last_line_was_cut(tmp_path):
 def test_any_name_of_a_patient_can_stand_beside_its_row(tmp_path, name):
     draw_grid(tmp_path / "grid.png", [name], [Column("image", np.zeros((1, 8, 8)))])
     assert (tmp_path / "grid.png").stat().st_size > 1000
+
+
+def test_a_figure_that_is_written_keeps_no_pixels(tmp_path, monkeypatch):
+    """Whatever the collector of rings does, which comes too rarely in long runs."""
+    figure, seen = Figure(layout="constrained"), []
+    seen.append(weakref.ref(figure.subplots().imshow(np.zeros((64, 64)))))
+    renderer = FigureCanvasAgg.get_renderer
+    monkeypatch.setattr(FigureCanvasAgg, "get_renderer", lambda canvas: note(renderer(canvas)))
+
+    def note(found):
+        seen.append(weakref.ref(found))
+        return found
+
+    gc.disable()
+    try:
+        save_figure(figure, tmp_path / "figure.png")
+        assert len(seen) > 1
+        assert not [one for one in seen if one() is not None]
+    finally:
+        gc.enable()
