@@ -78,7 +78,9 @@ NUMBERS: Mapping[str, Mapping[str, Number]] = {
 BROKEN_DOWN = ("pair_average_precision", "dice", "sensitivity", "false_marks", "silent_marks")
 """The numbers that a table of groups shows; summary.json has all."""
 _CELL = 26
-_ROWS = {name: number for section in NUMBERS.values() for name, number in section.items()}
+BY_NAME: Mapping[str, Number] = {
+    name: number for section in NUMBERS.values() for name, number in section.items()
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def difference_table(differences: Mapping[str, Mapping[str, Described]]) -> Tabl
     """Differences of methods, one column each; a star where the interval leaves out 0."""
     rows = {
         how.label.strip(): [_cell(of.get(name), how, signed=True) for of in differences.values()]
-        for name, how in _ROWS.items()
+        for name, how in BY_NAME.items()
     }
     title = "differences (* the 95 % interval leaves out 0)"
     return Table(title, "", list(differences), _told({"": rows}))
@@ -130,12 +132,12 @@ def group_tables(
     for name in shown:
         rows = {
             f"{group} ({of['pairs']} pairs)": [
-                _cell(of["methods"][method].get(name), _ROWS[name]) for method in titles
+                _cell(of["methods"][method].get(name), BY_NAME[name]) for method in titles
             ]
             for group, of in groups.items()
         }
         if told := _told({"": rows}):
-            tables.append(Table("", f"{_ROWS[name].label} by {column}", list(titles.values()), told))
+            tables.append(Table("", f"{BY_NAME[name].label} by {column}", list(titles.values()), told))
     return tables
 
 

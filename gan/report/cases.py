@@ -1,7 +1,7 @@
 """The pairs of the viewer: radiographs, maps and what the maps are worth, and nothing of who they are of."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from gan.measures.evaluation import Evaluation, Tally, plain
 from gan.measures.judge import Judge
 from gan.measures.models import Model
 from gan.measures.scores import bin_from
+from gan.measures.table import BY_NAME
 from gan.pictures.change import MAGNITUDE, OPAQUE_FROM, SHOWN_MAX, SIGNED
 from gan.pictures.grid import planes
 from gan.report.encoding import Planes, fitted
 from gan.report.options import ReportConfig
 from gan.run.handover import ANY
 
-NUMBERS = {"mae": "MAE", "pair_average_precision": "AP", "dice": "Dice", "area": "area marked"}
+_NUMBERS = {"mae": "MAE", "pair_average_precision": "AP", "dice": "Dice", "area": "area marked"}
 """What is told of a case."""
 
 
@@ -50,7 +51,6 @@ class Cases:
             raise UserError(
                 f"--cases {len(self.stacks)} do not fit into a file of 25 MB; ask for fewer, or fewer runs"
             )
-        numbers = self.evaluation.cases()
         signed = self.evaluation.signed
         return {
             "of": self.of,
@@ -58,20 +58,21 @@ class Cases:
             "shown_max": SHOWN_MAX,
             "opaque_from": OPAQUE_FROM,
             "colours": _colours(signed),
-            "numbers": NUMBERS,
+            "numbers": {name: {**asdict(BY_NAME[name]), "label": label} for name, label in _NUMBERS.items()},
             "cases": [
-                {
-                    "number": place + 1,
-                    "findings": list(pair.findings),
-                    "planes": len(stack),
-                    "numbers": [{name: plain(numbers[run][name][place]) for name in NUMBERS} for run in runs],
-                    "image": image,
-                }
-                for place, (pair, stack, image) in enumerate(
-                    zip(self.evaluation.pairs, self.stacks, images, strict=True)
-                )
+                {**case, "image": image} for case, image in zip(self._described(runs), images, strict=True)
             ],
         }
+
+    def _described(self, runs: Sequence[str]) -> Iterator[dict[str, Any]]:
+        numbers = self.evaluation.cases()
+        for place, (pair, stack) in enumerate(zip(self.evaluation.pairs, self.stacks, strict=True)):
+            yield {
+                "number": place + 1,
+                "findings": list(pair.findings),
+                "planes": len(stack),
+                "numbers": [{name: plain(numbers[run][name][place]) for name in _NUMBERS} for run in runs],
+            }
 
 
 def collect_cases(

@@ -63,7 +63,7 @@ def describe(found: Found, labels: Mapping[str, str]) -> dict[str, Any]:
         draw_figures(Path(folder), summary, titles)
         figures = {path.stem: png_uri(path) for path in sorted(Path(folder).glob("*.png"))}
     return {
-        "of": ", ".join(labels[run] for run in found.methods),
+        "runs": [place for place, run in enumerate(labels) if run in found.methods],
         "origin": found.origin,
         "counts": {name: summary[name] for name in ("pairs", "patients", "changed_pairs")},
         "notes": list(summary["notes"]),

@@ -1,7 +1,7 @@
 "use strict";
 
 const charts = [];
-const HEIGHT = 190;
+const HEIGHT = 170;
 
 /** Every number over the steps, in groups; the cursors of all charts move together. */
 function showCurves(section) {
@@ -20,7 +20,6 @@ function showCurves(section) {
     }
   }
   if (!charts.length) section.append(make("p", { className: "note" }, "Nothing was logged yet."));
-  drawCharts(false);
   const follow = new ResizeObserver((entries) => {
     for (const entry of entries) {
       const width = Math.floor(entry.contentRect.width);
@@ -43,7 +42,7 @@ function drawCharts(log) {
 function draw({ chart, place }, log, { ink, line, colours }) {
   const tables = chart.lines.map((of) => [of.steps, of.values]);
   const positive = chart.lines.every((of) => of.values.every((value) => value > 0));
-  const axis = { stroke: ink, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
+  const axis = { stroke: ink, size: 32, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1, size: 4 } };
   const series = chart.lines.map((of) => ({
     label: report.runs.length > 1 ? `${report.runs[of.run].name} ${of.split}` : of.split,
     stroke: colours[of.run],

@@ -6,12 +6,14 @@ const FIGURES = {
   findings: "By finding",
 };
 
+const NOT_EVALUATED = " was not evaluated yet: a run is at its end, and by gan.evaluate at any time.";
+
 /** Tables and figures of every evaluation there is. */
 function showEvaluation(section) {
-  if (!report.evaluations.length) {
-    section.append(make("p", { className: "note" },
-      "These runs were not evaluated: a run does so at its end, and gan.evaluate at any time."));
-  }
+  const known = new Set(report.evaluations.flatMap((found) => found.runs));
+  report.runs.forEach((_, run) => {
+    if (!known.has(run)) section.append(make("p", { className: "note" }, badge(run), NOT_EVALUATED));
+  });
   const beside = make("div", { className: report.evaluations.length > 1 ? "beside" : "" });
   beside.append(...report.evaluations.map(evaluation));
   section.append(beside);
@@ -26,7 +28,7 @@ function evaluation(found) {
   const [first, ...others] = found.tables;
   const told = `${pairs} pairs of ${patients} patients, ${changed} changed; 95 % intervals in brackets`;
   return make("div", { className: "evaluation" },
-    make("h3", {}, found.of),
+    make("h3", {}, ...found.runs.flatMap((run) => [badge(run), " "])),
     make("p", { className: "note" }, `${told}; ${found.origin}.`),
     ...found.notes.map((note) => make("p", { className: "note" }, note)),
     numbers(first),
@@ -49,5 +51,5 @@ function numbers(of) {
 /** A number, and its interval in a fainter ink. */
 function cell(text) {
   const [value, ...interval] = text.split(" ");
-  return make("span", {}, value, make("small", {}, interval.length ? ` ${interval.join(" ")}` : ""));
+  return make("span", {}, value, make("small", {}, interval.join(" ")));
 }

@@ -3,23 +3,22 @@
 /** What the runs were, and on what. */
 function showFacts(section) {
   const runs = report.runs;
-  const head = ["", ...runs.map((_, run) => badge(run))];
-  section.append(sideBySide(head, runs.map((run) => run.facts), false));
+  section.append(sideBySide(runs.map((run) => run.facts)));
   const most = Math.max(...runs.map((run) => run.starts.length));
   if (most === 0) section.append(make("p", { className: "note" }, "When and on what it was started is not recorded."));
   for (let start = 0; start < most; start += 1) {
     const title = start ? `Start ${start + 1}: resumed` : "Start: command, versions, fingerprints of the data";
     const of = runs.map((run) => run.starts[start] ?? {});
-    section.append(make("details", {}, make("summary", {}, title), sideBySide(head, of, false)));
+    section.append(make("details", {}, make("summary", {}, title), sideBySide(of)));
   }
-  section.append(options(head, runs.map((run) => run.options)));
+  section.append(options(runs.map((run) => run.options)));
 }
 
-function options(head, of) {
-  const shown = make("div", {}, sideBySide(head, of, false));
+function options(of) {
+  const shown = make("div", {}, sideBySide(of));
   const details = make("details", { id: "options" }, make("summary", {}, "All options"));
   if (of.length > 1) {
-    const only = checkbox(false, (checked) => shown.replaceChildren(sideBySide(head, of, checked)));
+    const only = checkbox(false, (checked) => shown.replaceChildren(sideBySide(of, checked)));
     only.id = "differing";
     details.append(make("div", { className: "controls" }, labelled("only what differs", only)));
   }
@@ -28,14 +27,14 @@ function options(head, of) {
 }
 
 /** A row a name, a column a run; rows in which runs differ stand out. */
-function sideBySide(head, columns, onlyDiffering) {
+function sideBySide(columns, onlyDiffering = false) {
   const names = [...new Set(columns.flatMap(Object.keys))];
   const differs = (name) => columns.some((of) => of[name] !== columns[0][name]);
   const rows = names.filter((name) => !onlyDiffering || differs(name)).map((name) => {
     const title = make("span", { className: differs(name) ? "differs" : "" }, name);
     return [title, ...columns.map((of) => of[name] ?? "–")];
   });
-  const found = table(head, rows);
+  const found = table(["", ...columns.map((_, run) => badge(run))], rows);
   found.classList.add("facts");
   return found;
 }

@@ -1,18 +1,16 @@
 "use strict";
 
-function themeOfNow() {
-  const chosen = document.documentElement.dataset.theme;
-  return chosen ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+const root = document.documentElement;
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+
+function showTheme(dark) {
+  root.dataset.theme = dark ? "dark" : "light";
+  document.getElementById("theme").textContent = dark ? "Light" : "Dark";
+  drawCharts(document.getElementById("log").checked);
 }
 
 function switchTheme() {
-  document.documentElement.dataset.theme = themeOfNow() === "dark" ? "light" : "dark";
-  showTheme();
-}
-
-function showTheme() {
-  document.getElementById("theme").textContent = themeOfNow() === "dark" ? "Light" : "Dark";
-  drawCharts(document.getElementById("log").checked);
+  showTheme(root.dataset.theme !== "dark");
 }
 
 document.getElementById("title").append(...report.runs.map((_, run) => badge(run)));
@@ -23,5 +21,5 @@ document.getElementById("theme").onclick = switchTheme;
 document.addEventListener("keydown", (event) => {
   if (event.key === "d" && !event.target.matches("input, select") && !event.ctrlKey && !event.metaKey) switchTheme();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
-showTheme();
+prefersDark.addEventListener("change", () => showTheme(prefersDark.matches));
+showTheme(prefersDark.matches);

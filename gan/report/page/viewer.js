@@ -3,8 +3,8 @@
 const START = { level: 0.5, width: 1, inverted: false, zoom: 1, x: 0.5, y: 0.5 };
 const FLICKER_MS = 500;
 const LARGEST_ZOOM = 16;
-/** Of numbers of a case: whether a larger one is worse. */
-const LARGER_IS_WORSE = { mae: true, pair_average_precision: false, dice: false, area: true };
+/** Heights in pixels: of the stage at least, and of what stands above the viewer. */
+const SMALLEST_ROOM = 360, HEADER = 116;
 const KEYS = [
   ["← →", "case"], ["space", "swap baseline and followup"], ["f", "flicker"], ["m", "map on or off"],
   ["[ ]", "opacity"], ["+ −", "zoom"], ["shift + arrows", "pan"], ["w W", "window"], ["l L", "level"],
@@ -32,8 +32,8 @@ class Viewer {
     const { of } = this;
     const runs = report.runs.map((run) => run.name);
     const suffix = (run) => (runs.length > 1 ? `, ${runs[run]}` : "");
-    const sorts = Object.entries(of.numbers).flatMap(([name, text]) => runs.map((_, run) =>
-      [`${name} ${run}`, `${text}, worst first${suffix(run)}`]));
+    const sorts = Object.entries(of.numbers).flatMap(([name, { label }]) => runs.map((_, run) =>
+      [`${name} ${run}`, `${label}, worst first${suffix(run)}`]));
     if (runs.length > 1) sorts.push(["apart", "difference of MAE, largest first"]);
     const findings = [...new Set(of.cases.flatMap((one) => one.findings))].sort();
     const choices = [["all", "all"], ...findings.map((name) => [`is ${name}`, name]), ["none", "no finding"]];
@@ -82,7 +82,7 @@ class Viewer {
     const chosen = this.finding.value;
     const kept = this.of.cases.filter(({ findings }) =>
       chosen === "all" || (chosen === "none" ? !findings.length : findings.includes(chosen.slice(3))));
-    this.shown = sorted(kept, this.sort.value);
+    this.shown = sorted(kept, this.sort.value, this.of.numbers);
     this.list.replaceChildren(...this.shown.map((one, place) => {
       const numbers = make("small", {}, this.numbersOf(one).join(" · "));
       const item = button("", "", () => this.show(place));
@@ -96,7 +96,12 @@ class Viewer {
   numbersOf(one) {
     const named = this.sort.value.split(" ")[0];
     const name = named in this.of.numbers ? named : "mae";
-    return one.numbers.map((numbers) => `${this.of.numbers[name]} ${digits(numbers[name])}`);
+    return one.numbers.map((numbers) => this.told(name, numbers));
+  }
+
+  told(name, numbers) {
+    const { label, digits } = this.of.numbers[name];
+    return `${label} ${numbers[name] === null ? "–" : numbers[name].toFixed(digits)}`;
   }
 
   async show(place) {
@@ -127,7 +132,7 @@ class Viewer {
   describe(one) {
     const { numbers, cases } = this.of;
     const told = one.numbers.map((of, run) => {
-      const values = Object.entries(numbers).map(([name, text]) => `${text} ${digits(of[name])}`).join(", ");
+      const values = Object.keys(numbers).map((name) => this.told(name, of)).join(", ");
       return make("span", {}, ...(one.numbers.length > 1 ? [badge(run), " "] : []), `${values}  `);
     });
     const place = `case ${one.number} · ${one.findings.join(", ") || "no finding"}`;
@@ -164,14 +169,19 @@ class Viewer {
     const shown = this.panels.filter((panel) => !this.enlarged || panel.title === this.enlarged);
     const { width } = this.stage.getBoundingClientRect();
     const filled = this.element.classList.contains("filled");
-    const height = filled ? this.stage.clientHeight : Math.max(320, 0.72 * innerHeight);
-    const gap = 4;
+    const gap = 4, height = filled ? this.stage.clientHeight : this.room();
     const sides = shown.map((_, at) => Math.min((width - gap * at) / (at + 1), height / Math.ceil(shown.length / (at + 1)) - gap));
     const columns = sides.indexOf(Math.max(...sides)) + 1;
     this.side = Math.max(96, Math.floor(sides[columns - 1]));
     this.stage.style.gridTemplateColumns = `repeat(${columns}, ${this.side}px)`;
     for (const panel of this.panels) panel.element.hidden = !shown.includes(panel);
     this.draw();
+  }
+
+  /** The height that is left where the section is scrolled to. */
+  room() {
+    const above = this.stage.getBoundingClientRect().top - this.element.getBoundingClientRect().top;
+    return Math.max(SMALLEST_ROOM, innerHeight - above - HEADER);
   }
 
   /** The radiographs under the window of the moment. */
@@ -308,18 +318,14 @@ class Viewer {
 }
 
 /** Cases by what a choice says, those without such a number last. */
-function sorted(cases, choice) {
+function sorted(cases, choice, numbers) {
   if (choice === "number") return [...cases];
   const [name, run] = choice.split(" ");
   const apart = ([first, second]) => (first.mae === null ? null : Math.abs(first.mae - second.mae));
   const value = (one) => (name === "apart" ? apart(one.numbers) : one.numbers[run][name]);
-  const sign = name === "apart" || LARGER_IS_WORSE[name] ? -1 : 1;
+  const sign = name === "apart" || !numbers[name].higher_is_better ? -1 : 1;
   const rank = (one) => (value(one) === null ? Infinity : sign * value(one));
   return [...cases].sort((a, b) => (rank(a) === rank(b) ? a.number - b.number : rank(a) - rank(b)));
-}
-
-function digits(value) {
-  return value === null ? "–" : value.toFixed(3);
 }
 
 function showCases(section) {
@@ -328,8 +334,8 @@ function showCases(section) {
     section.append(make("p", { className: "note" }, "No cases were asked for (--cases 0)."));
     return;
   }
+  new Viewer(section, of);
   const part = of.cases.length < of.of ? `${of.cases.length} of ${of.of} pairs, evenly spread` : `All ${of.of} pairs`;
   section.append(make("p", { className: "note" },
     `${part} of the split ${report.split}, numbered in the order of the data. The radiographs are as the networks see them.`));
-  new Viewer(section, of);
 }
