@@ -14,12 +14,14 @@ from gan.pictures.grid import DPI, save_figure
 _FEW_PIXELS = 1e-4
 """A bin of the reliability curve with a smaller share of the pixels is not drawn."""
 _BARS = {"pair_average_precision": "average precision, mean over pairs", "sensitivity": "sensitivity (FROC)"}
+FIGURES = ("froc", "reliability", "findings")
+"""What the files are called."""
 Summary = Mapping[str, Any]
 """Read from summary.json; see `gan.measures.report.summarise`."""
 
 
 def draw_figures(folder: Path, summary: Summary, titles: Mapping[str, str]) -> None:
-    """Every figure there is something for: froc.png, reliability.png, findings.png.
+    """Every figure there is something for, as PNG.
 
     Args:
         folder: where to.

@@ -10,7 +10,7 @@ from typing import Any
 from data.base.errors import UserError
 from gan.measures.baselines import BASELINES
 from gan.measures.report import tables
-from gan.pictures.evaluation import draw_figures
+from gan.pictures.evaluation import FIGURES, draw_figures
 from gan.report.encoding import png_uri
 from gan.report.names import last_name
 from gan.run.directory import RunDir
@@ -61,7 +61,8 @@ def describe(found: Found, labels: Mapping[str, str]) -> dict[str, Any]:
     titles = {method: title for method, title in titles.items() if method in summary["methods"]}
     with TemporaryDirectory() as folder:
         draw_figures(Path(folder), summary, titles)
-        figures = {path.stem: png_uri(path) for path in sorted(Path(folder).glob("*.png"))}
+        drawn = {name: Path(folder) / f"{name}.png" for name in FIGURES}
+        figures = {name: png_uri(path) for name, path in drawn.items() if path.is_file()}
     return {
         "runs": [place for place, run in enumerate(labels) if run in found.methods],
         "origin": found.origin,

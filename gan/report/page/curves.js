@@ -56,7 +56,7 @@ function draw({ chart, place }, log, { ink, line, colours }) {
     width: place.clientWidth || 320,
     height: HEIGHT,
     cursor: { sync: { key: "steps" } },
-    scales: { x: { time: false }, y: { distr: log && positive ? 3 : 1 } },
+    scales: { x: { time: false }, y: chart.bounds ? { range: [0, 1] } : { distr: log && positive ? 3 : 1 } },
     axes: [axis, { ...axis, size: 58 }],
     series: [{ label: "step" }, ...series],
     hooks: { draw: [(plot) => drawBounds(plot, chart.bounds ?? [], ink)] },

@@ -18,7 +18,7 @@ function canvasOf(width, height) {
   return make("canvas", { width, height });
 }
 
-/** A picture whose pixels are `paint(value)`, each red, green, blue and alpha. */
+/** A plane as a picture: the colour of each of 256 values, see `packed`. */
 function painted(plane, side, colours) {
   const canvas = canvasOf(side, side);
   const context = canvas.getContext("2d");
@@ -29,6 +29,7 @@ function painted(plane, side, colours) {
   return canvas;
 }
 
+/** A colour as the four bytes that a picture holds of it. */
 function packed(red, green, blue, alpha) {
   return new Uint32Array(new Uint8ClampedArray([red, green, blue, alpha]).buffer)[0];
 }

@@ -106,6 +106,7 @@ class Viewer {
 
   async show(place) {
     this.place = place;
+    if (this.timer === null) this.swapped = false;
     const one = this.shown[place];
     [...this.list.children].forEach((item, at) => item.firstChild.setAttribute("aria-current", at === place));
     if (!one) {
@@ -175,7 +176,7 @@ class Viewer {
     this.side = Math.max(96, Math.floor(sides[columns - 1]));
     this.stage.style.gridTemplateColumns = `repeat(${columns}, ${this.side}px)`;
     for (const panel of this.panels) panel.element.hidden = !shown.includes(panel);
-    this.draw();
+    this.set({});
   }
 
   /** The height that is left where the section is scrolled to. */
@@ -191,9 +192,10 @@ class Viewer {
   }
 
   draw() {
+    if (!this.panels?.length) return;
     const { zoom, x, y, level, width } = this.view;
     const density = devicePixelRatio, side = Math.round(this.side * density), size = side * zoom;
-    for (const panel of this.panels ?? []) {
+    for (const panel of this.panels) {
       if (panel.element.hidden) continue;
       const { canvas } = panel;
       if (canvas.width !== side) canvas.width = canvas.height = side;
@@ -223,6 +225,7 @@ class Viewer {
     this.slider.value = Math.round(100 * this.opacity);
     this.swaps.setAttribute("aria-pressed", this.swapped);
     this.maps.setAttribute("aria-pressed", this.map);
+    this.inverts.setAttribute("aria-pressed", this.view.inverted);
     this.flickers.setAttribute("aria-pressed", this.timer !== null);
     this.draw();
   }
@@ -236,11 +239,8 @@ class Viewer {
     const margin = 0.5 / view.zoom;
     for (const axis of ["x", "y"]) view[axis] = Math.min(1 - margin, Math.max(margin, view[axis]));
     this.view = view;
-    this.inverts.setAttribute("aria-pressed", view.inverted);
-    if (this.panels?.length) {
-      this.paintGreys();
-      this.draw();
-    }
+        if (this.panels?.length) this.paintGreys();
+    this.set({});
   }
 
   step(by) {
