@@ -18,7 +18,6 @@ from data.sources import open_pairs, settled
 from gan.measures.evaluation import Evaluation, Tally, plain
 from gan.measures.judge import Judge
 from gan.measures.models import Model
-from gan.measures.scores import bin_from
 from gan.measures.table import BY_NAME
 from gan.pictures.change import MAGNITUDE, OPAQUE_FROM, SHOWN_MAX, SIGNED
 from gan.pictures.grid import planes
@@ -26,7 +25,8 @@ from gan.report.encoding import Planes, fitted
 from gan.report.options import ReportConfig
 from gan.run.handover import ANY
 
-_NUMBERS = {"mae": "MAE", "pair_average_precision": "AP", "dice": "Dice", "area": "area marked"}
+_AREA = "area"
+_NUMBERS = {"mae": "MAE", "pair_average_precision": "AP", _AREA: "area marked"}
 """What is told of a case."""
 
 
@@ -95,18 +95,26 @@ def collect_cases(
     split = open_pairs(data, [config.split], with_targets=False)[config.split]
     places = np.linspace(0, len(split) - 1, min(config.cases, len(split))).round().astype(int).tolist()
     judge = Judge(models, data, device)
-    tally = Tally(judge.signed, {run: bin_from(thresholds.get(run) or CHANGED) for run in models})
+    marked_from = {run: thresholds.get(run) or CHANGED for run in models}
+    tally = Tally(judge.signed)
     stacks: list[Planes] = []
     for batch in judge.batches(Subset(split, places)):  # type: ignore[arg-type]
         valid = torch.ones_like(batch.followup) if batch.valid is None else batch.valid
         maps = {run: model(batch.baseline, batch.followup) * valid for run, model in models.items()}
-        tally.add(maps, batch)
+        areas = {run: _areas(change, valid, marked_from[run]) for run, change in maps.items()}
+        tally.add(maps, batch, {run: {_AREA: of} for run, of in areas.items()})
         stacks += _stacks(batch, list(maps.values()), signed=judge.signed)
     try:
         evaluation = tally.judge()
     except ValueError as error:
         raise DataError(f"--data: {error}") from error
     return Cases(evaluation, [stacks[pair.place] for pair in evaluation.pairs], len(split))
+
+
+def _areas(maps: Tensor, valid: Tensor, level: float) -> list[float]:
+    """The share of each image that is marked."""
+    shares: list[float] = ((maps.abs() >= level).sum((1, 2, 3)) / valid.sum((1, 2, 3))).tolist()
+    return shares
 
 
 def _stacks(batch: PairBatch, maps: Sequence[Tensor], *, signed: bool) -> Iterator[Planes]:

@@ -12,7 +12,8 @@ from PIL import Image
 SMALLEST = 64
 """Side below which a radiograph shows nothing, in pixels."""
 _GRID_QUALITY = 80
-_MARGIN = 0.97  # of what a smaller picture is expected to take
+_MARGIN = 0.97  # of the side at which all is expected to fit
+_TRIED = 8
 
 Planes = NDArray[np.uint8]
 
@@ -44,19 +45,22 @@ def planes_uri(planes: Planes) -> str:
 def fitted(stacks: Sequence[Planes], budget: int) -> list[str] | None:
     """Stacks of planes as data URIs of so many characters together, smaller where need be.
 
-    None where they would be smaller than `SMALLEST`.
+    How small is tried with a few of them first. None where they would be smaller than `SMALLEST`.
     """
-    found = [planes_uri(planes) for planes in stacks]
+    found: list[str] = []
     side = stacks[0].shape[-1] if stacks else 0
-    while (total := sum(map(len, found))) > budget:
-        side = int(side * min(_MARGIN, _MARGIN * (budget / total) ** 0.5)) if budget > 0 else 0
-        if side < SMALLEST:
-            return None
-        found = [planes_uri(_resized(planes, side)) for planes in stacks]
+    for some in (stacks[:: max(1, len(stacks) // _TRIED)], stacks):
+        found = [planes_uri(_resized(planes, side)) for planes in some]
+        while (total := sum(map(len, found)) * len(stacks) / max(1, len(some))) > budget:
+            side = int(side * _MARGIN * min(1, max(0, budget) / total) ** 0.5)
+            if side < SMALLEST:
+                return None
+            found = [planes_uri(_resized(planes, side)) for planes in some]
     return found
 
 
 def _resized(planes: Planes, side: int) -> Planes:
-    return np.stack(
-        [Image.fromarray(plane).resize((side, side), Image.Resampling.BOX) for plane in planes]  # type: ignore[misc]
-    )
+    if planes.shape[-1] == side:
+        return planes
+    pictures = (Image.fromarray(plane).resize((side, side), Image.Resampling.BOX) for plane in planes)
+    return np.stack([np.asarray(picture) for picture in pictures])

@@ -37,7 +37,6 @@ def written(workplace, pairs_folder, tmp_path_factory):
 def page(browser, written):
     """The open page; afterwards the console must be silent, and no connection tried."""
     page = browser.new_page(viewport={"width": 1300, "height": 850}, color_scheme="light")
-    page.set_default_timeout(10_000)
     told, asked = [], []
     page.on("console", lambda message: told.append(message.text))
     page.on("pageerror", lambda error: told.append(str(error)))

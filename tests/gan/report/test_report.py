@@ -68,7 +68,7 @@ def test_cases_are_what_the_networks_see_and_make(page, workplace, pairs_folder)
     viewer = data_of(page)["viewer"]
     with (workplace / "runs/adversarial/evaluation/cases.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    for name in ("mae", "dice"):
+    for name in ("mae", "area"):
         found = [case["numbers"][0][name] for case in viewer["cases"]]
         assert len(found) == viewer["of"]
         assert found == pytest.approx([float(row[f"model:{name}"]) for row in rows], abs=1e-4)
