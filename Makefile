@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow format clean
+.PHONY: install demo browser test test-slow format clean
 .DEFAULT_GOAL := test
 
 install: .venv/installed
@@ -19,6 +19,13 @@ install: .venv/installed
 demo: install
 	$(BIN)/python -m gan.pretrain
 	$(BIN)/python -m gan.adversarial
+
+# For the tests of gan.report in a browser, which are skipped without one.
+browser:
+	@if command -v chromium > /dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then \
+	  echo "no chromium, and no root or no apt-get to install it: install chromium yourself" >&2; exit 1; fi; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium
 
 # One test process a core, each with one thread: more of them would wait for each other.
 test: install

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from data.base.atomic import write_rows, write_text
 from gan.ablate.jobs import Job
 from gan.ablate.table import ADVERSARIAL
-from gan.measures.table import NUMBERS, Number
+from gan.measures.table import BY_NAME, Number
 from gan.pictures.grid import DPI, save_figure
 from gan.run.directory import RunDir
 from gan.run.log import read_metrics
@@ -32,7 +32,6 @@ SHOWN = (
     "checkerboard",
 )
 """Numbers of `gan.evaluate` in the table of means and in the figure; results.csv has all."""
-_KNOWN = {name: number for section in NUMBERS.values() for name, number in section.items()}
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def _values(of: Sequence[Result], name: str) -> list[float]:
 
 
 def _number(name: str) -> Number:
-    return _KNOWN.get(name, Number(name))
+    return BY_NAME.get(name, Number(name))
 
 
 def _cell(values: Sequence[float], how: Number) -> str:

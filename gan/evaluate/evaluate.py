@@ -15,15 +15,15 @@ from data.batch import PairSample
 from data.config import SPLITS
 from data.findings import CHANGED
 from data.sources import Split, StreamedSplit, open_pairs, settled
-from gan.evaluate.judge import Judge
-from gan.evaluate.models import Model
 from gan.evaluate.options import EvaluateConfig
 from gan.evaluate.pictures import draw_pictures
 from gan.evaluate.realism import TRUTH, judge_realism
 from gan.measures.baselines import BASELINES
 from gan.measures.evaluation import Evaluation, edge
 from gan.measures.groups import columns_of
+from gan.measures.judge import Judge
 from gan.measures.localisation import Localisation
+from gan.measures.models import Model
 from gan.measures.report import summarise, summarise_places, table, write_cases, write_places, write_summary
 from gan.measures.scores import bin_from
 from gan.run.directory import RunDir

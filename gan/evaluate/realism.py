@@ -9,8 +9,8 @@ from torch.utils.data import Subset
 from data import PairBatch
 from data.base.errors import UserError
 from data.findings import CHANGED
-from gan.evaluate.judge import Judge
 from gan.measures.critic import critic_accuracy
+from gan.measures.judge import Judge
 from gan.measures.spectrum import checkerboard, spectral_distance
 
 TRUTH = "truth"

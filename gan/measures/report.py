@@ -12,7 +12,7 @@ from data.manifests.regions import is_place
 from gan.measures.evaluation import Estimate, Evaluation, edge
 from gan.measures.lesions import LEVELS, RATES
 from gan.measures.localisation import SCORES, Localisation, by_change, by_label
-from gan.measures.table import BROKEN_DOWN, NUMBERS, difference_table, group_table, main_table
+from gan.measures.table import BROKEN_DOWN, NUMBERS, Table, difference_table, group_tables, main_table
 
 LOGGED = ("auroc", "average_precision", "mae", "psnr", "ssim")
 """The numbers of a run's log."""
@@ -117,27 +117,28 @@ def notes(evaluation: Evaluation, estimate: Estimate) -> list[str]:
     return found
 
 
-def table(summary: Mapping[str, Any], titles: Mapping[str, str]) -> str:
-    """The summary for a terminal.
+def tables(summary: Mapping[str, Any], titles: Mapping[str, str]) -> list[Table]:
+    """All numbers of a summary.
 
     Args:
         summary: see `summarise`.
         titles: what each method is called.
     """
-    parts = [main_table(summary["methods"], titles)]
+    found = [main_table(summary["methods"], titles)]
     if summary["differences"]:
-        named = {_titled(name, titles): of for name, of in summary["differences"].items()}
-        parts.append("differences (* the 95 % interval leaves out 0)\n" + difference_table(named))
-    parts += [
-        group_table(column, groups, titles, BROKEN_DOWN).lstrip("\n")
-        for column, groups in summary["by"].items()
-        if groups
-    ]
-    parts += [
-        group_table(column, groups, titles, [*NUMBERS["boxes"], *NUMBERS["labels"]]).lstrip("\n")
-        for column, groups in summary.get("places", {}).items()
-    ]
-    return "\n\n".join([*parts, *summary["notes"]])
+        found.append(
+            difference_table({_titled(name, titles): of for name, of in summary["differences"].items()})
+        )
+    for column, groups in summary["by"].items():
+        found += group_tables(column, groups, titles, BROKEN_DOWN)
+    for column, groups in summary.get("places", {}).items():
+        found += group_tables(column, groups, titles, [*NUMBERS["boxes"], *NUMBERS["labels"]])
+    return found
+
+
+def table(summary: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    """The same for a terminal, with the notes."""
+    return "\n\n".join([*(found.text() for found in tables(summary, titles)), *summary["notes"]])
 
 
 def write_summary(path: Path, summary: Mapping[str, Any]) -> None:

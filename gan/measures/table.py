@@ -78,47 +78,76 @@ NUMBERS: Mapping[str, Mapping[str, Number]] = {
 BROKEN_DOWN = ("pair_average_precision", "dice", "sensitivity", "false_marks", "silent_marks")
 """The numbers that a table of groups shows; summary.json has all."""
 _CELL = 26
-_ROWS = {name: number for section in NUMBERS.values() for name, number in section.items()}
+BY_NAME: Mapping[str, Number] = {
+    name: number for section in NUMBERS.values() for name, number in section.items()
+}
 
 
-def main_table(methods: Mapping[str, Mapping[str, Described]], titles: Mapping[str, str]) -> str:
+@dataclass(frozen=True)
+class Table:
+    """Numbers as text, a row a number or a group, a column for every method; `-` where there is none."""
+
+    title: str
+    label: str
+    """Of the column of labels."""
+    columns: Sequence[str]
+    sections: Mapping[str, Mapping[str, Sequence[str]]]
+    """Cells by the label of their row, by the name of the section, which may be empty."""
+
+    def text(self) -> str:
+        """For a terminal."""
+        lines = [self.title] if self.title else []
+        lines.append(_row(self.label, self.columns))
+        for section, rows in self.sections.items():
+            lines += ["", section] if section else []
+            lines += [_row(f"  {label}", cells) for label, cells in rows.items()]
+        return "\n".join(lines)
+
+
+def main_table(methods: Mapping[str, Mapping[str, Described]], titles: Mapping[str, str]) -> Table:
     """All numbers, one row each, a column for every method."""
-    lines = [_row("", titles.values())]
-    for section, rows in NUMBERS.items():
-        cells = {
-            number.label: [_cell(numbers.get(name), number) for numbers in methods.values()]
-            for name, number in rows.items()
+    sections = {}
+    for section, numbers in NUMBERS.items():
+        sections[section] = {
+            how.label: [_cell(of.get(name), how) for of in methods.values()] for name, how in numbers.items()
         }
-        told = {label: row for label, row in cells.items() if any(cell != "-" for cell in row)}
-        if told:
-            lines += ["", section, *(_row(f"  {label}", row) for label, row in told.items())]
-    return "\n".join(lines)
+    return Table("", "", list(titles.values()), _told(sections))
 
 
-def difference_table(differences: Mapping[str, Mapping[str, Described]]) -> str:
+def difference_table(differences: Mapping[str, Mapping[str, Described]]) -> Table:
     """Differences of methods, one column each; a star where the interval leaves out 0."""
-    lines = [_row("", differences)]
-    for name, number in _ROWS.items():
-        cells = [_cell(of.get(name), number, signed=True) for of in differences.values()]
-        if any(cell != "-" for cell in cells):
-            lines.append(_row(f"  {number.label.strip()}", cells))
-    return "\n".join(lines)
+    rows = {
+        how.label.strip(): [_cell(of.get(name), how, signed=True) for of in differences.values()]
+        for name, how in BY_NAME.items()
+    }
+    title = "differences (* the 95 % interval leaves out 0)"
+    return Table(title, "", list(differences), _told({"": rows}))
 
 
-def group_table(
+def group_tables(
     column: str, groups: Mapping[str, Mapping[str, Any]], titles: Mapping[str, str], shown: Sequence[str]
-) -> str:
-    """A few numbers of every group, a column for every method."""
-    lines = []
+) -> list[Table]:
+    """A few numbers of every group, a table each, with a column for every method."""
+    tables = []
     for name in shown:
-        rows = []
-        for group, numbers in groups.items():
-            cells = [_cell(numbers["methods"][method].get(name), _ROWS[name]) for method in titles]
-            if any(cell != "-" for cell in cells):
-                rows.append(_row(f"  {group} ({numbers['pairs']} pairs)", cells))
-        if rows:
-            lines += ["", _row(f"{_ROWS[name].label} by {column}", titles.values()), *rows]
-    return "\n".join(lines)
+        rows = {
+            f"{group} ({of['pairs']} pairs)": [
+                _cell(of["methods"][method].get(name), BY_NAME[name]) for method in titles
+            ]
+            for group, of in groups.items()
+        }
+        if told := _told({"": rows}):
+            tables.append(Table("", f"{BY_NAME[name].label} by {column}", list(titles.values()), told))
+    return tables
+
+
+def _told(sections: Mapping[str, Mapping[str, Sequence[str]]]) -> dict[str, dict[str, Sequence[str]]]:
+    """The rows with a number, and the sections that have some."""
+    told = {
+        section: {label: cells for label, cells in rows.items() if any(cell != "-" for cell in cells)}
+        for section, rows in sections.items()
+    }
+    return {section: rows for section, rows in told.items() if rows}
 
 
 def _row(label: str, cells: Any) -> str:

@@ -13,6 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 from torch import Tensor
 
 from data.base.atomic import whole
@@ -75,6 +76,20 @@ def draw_grid(path: Path, labels: Sequence[str], columns: Sequence[Column]) -> N
             figure.colorbar(mappable, cax=bar, orientation="horizontal", label=column.bar)
             bar.xaxis.set_major_locator(MaxNLocator(4))
     save_figure(figure, path)
+
+
+def without_labels(path: Path) -> Image.Image:
+    """The picture that `draw_grid` wrote, of which the labels are cut off; they may name patients.
+
+    Raises:
+        ValueError: it is laid out in another way.
+    """
+    with Image.open(path) as picture:
+        columns = (picture.width / DPI - LABEL_INCHES) / (PANEL_INCHES + GAP_INCHES)
+        if columns < 0.9 or abs(columns - round(columns)) > 0.02:
+            raise ValueError(f"{path} is not laid out as a grid of cases")
+        left = round(LABEL_INCHES * DPI)
+        return picture.convert("RGB").crop((left, 0, picture.width, picture.height))
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -14,10 +14,10 @@ from data import PairBatch, collate_pairs
 from data.base.errors import UserError
 from data.batch import PairSample
 from data.config import DataConfig
-from gan.evaluate.models import Model
 from gan.measures.baselines import baseline_maps
 from gan.measures.evaluation import Evaluation, Tally
 from gan.measures.localisation import Localisation
+from gan.measures.models import Model
 
 AnyT = TypeVar("AnyT")
 
