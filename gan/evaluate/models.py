@@ -13,7 +13,7 @@ from data import PairBatch, augment_pairs
 from data.base.errors import UserError
 from data.config import AugmentConfig
 from gan.measures.scores import bin_of
-from gan.run.handover import load_network
+from gan.run.exported import load_generator
 
 _EXPOSURE: dict[str, Any] = {"exposure": 0.2, "contrast": 0.15, "gamma": 0.15, "noise": 0.01}
 
@@ -36,9 +36,9 @@ class Model:
 
     @classmethod
     def load(cls, name: str, folder: Path, device: torch.device, *, trusted: str = "") -> "Model":
-        """What adversarial training saved as `generator/`, called `name`; see `load_network`."""
-        generator, fed = load_network(folder, trusted=trusted)
-        return cls(name, generator.to(device), fed.image_size, fed.change == "signed")
+        """What adversarial training saved as `generator/`, or an exported file; see `load_generator`."""
+        generator, fed = load_generator(folder, device=device, trusted=trusted)
+        return cls(name, generator, fed.image_size, fed.change == "signed")
 
     @torch.no_grad()
     def __call__(self, baseline: Tensor, followup: Tensor) -> Tensor:

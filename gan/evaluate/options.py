@@ -1,8 +1,7 @@
 """Options of `gan.evaluate`, and the data that is meant where they name none."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,16 +10,12 @@ import tyro
 from data.base.checks import at_least, between
 from data.base.commandline import tyro_parse
 from data.base.errors import UserError
-from data.config import DataConfig, EmbeddedConfig
-from gan.run.commandline import read_yaml, yaml_to_flags
-from gan.run.directory import RUNS, RunDir
+from data.config import DataConfig
+from gan.run.directory import RUNS
 from gan.run.generator import generator_folder
+from gan.run.trained_on import data_of, how_fed
 
 PROGRAM = "python -m gan.evaluate"
-_FED = ("image_size", "framing", "intensity", "change")
-_SOURCES = ("path", "prepared", "mix")
-# How a run trains on its data, which is nothing to its evaluation.
-_TRAINING = ("augment", "labels", "uncertain")
 
 
 @dataclass(kw_only=True)
@@ -28,8 +23,8 @@ class EvaluateConfig:
     """Judge trained generators beside each other and beside maps without a model."""
 
     runs: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Runs of gan.adversarial, their generator/ folders, or hub ids. The first is compared with each other
-    one."""
+    """Runs of gan.adversarial, their generator/ folders, hub ids, or exported files. The first is
+    compared with each other one."""
     data: DataConfig = field(default_factory=DataConfig)
     split: Literal["test", "val", "train", "all"] = "test"
     """Which pairs to judge on; all takes those of every split."""
@@ -74,9 +69,9 @@ def parse(argv: Sequence[str]) -> tuple[EvaluateConfig, dict[str, Path]]:
     if repeated := [run for run in given.runs if given.runs.count(run) > 1]:
         raise UserError(f"{repeated[0]} is named twice; name every run once")
     folders = {run: generator_folder(run) for run in given.runs}
-    fed = {run: _how_fed(folder) for run, folder in folders.items()}
+    fed = {run: how_fed(folder) for run, folder in folders.items()}
     _require_alike(fed)
-    default = replace(_data_of(given, argv), **fed[given.runs[0]])
+    default = replace(data_of(given.runs[0], given.data, argv, prog=PROGRAM), **fed[given.runs[0]])
     config = tyro_parse(EvaluateConfig, argv, prog=PROGRAM, default=replace(EvaluateConfig(), data=default))
     if config.data.change != default.change:
         raise UserError(
@@ -103,16 +98,6 @@ def free_folder(config: EvaluateConfig) -> Path:
     return folder
 
 
-def _how_fed(folder: Path) -> dict[str, Any]:
-    try:
-        known = json.loads((folder / "preprocessing.json").read_text())
-        return {name: known[name] for name in _FED}
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{folder}/preprocessing.json does not say how to feed it ({error}); name another run"
-        ) from error
-
-
 def _require_alike(fed: dict[str, dict[str, Any]]) -> None:
     """Refuse runs whose maps do not compare; a size of their own is no hindrance."""
     (first, wanted), *others = fed.items()
@@ -123,17 +108,3 @@ def _require_alike(fed: dict[str, dict[str, Any]]) -> None:
                     f"{first} and {other} differ in {name} ({wanted[name]}, {found[name]}); "
                     "evaluate them one by one"
                 )
-
-
-def _data_of(given: EvaluateConfig, argv: Sequence[str]) -> DataConfig:
-    """The data that the first run was trained on, where the options name no source of their own."""
-    source = RunDir(Path(given.runs[0])).config
-    settings = dict(read_yaml(source).get("data", {})) if source.is_file() else {}
-    for name in _TRAINING:
-        settings.pop(name, None)
-    embedded = next(item.name for item in fields(DataConfig) if item.type is EmbeddedConfig)
-    renders = any(token.startswith(f"--data.{embedded}.") for token in argv)
-    if renders or any(getattr(given.data, name) for name in _SOURCES):
-        settings |= dict.fromkeys(_SOURCES)
-    named = {name: value for name, value in settings.items() if value not in (None, [])}
-    return tyro_parse(DataConfig, yaml_to_flags(named, DataConfig, source), prog=PROGRAM)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from data import Radiograph, fit_to_square, read_radiograph, restore_from_square
 from data.alignment import LEAST_CONFIDENCE, lay, register
-from gan.run.handover import ANY, Preprocessing, load_network
+from gan.run.exported import load_generator
+from gan.run.handover import ANY, Preprocessing
 
 log = logging.getLogger(__name__)
 _NOT_ALIGNED = "the baseline is not aligned: no good fit is found (confidence %.2f, at least %.2f is needed)"
@@ -27,18 +28,19 @@ class ChangeModel:
     def load(
         cls, folder: Path | str, *, device: torch.device | str = "cpu", trust_remote_code: bool = False
     ) -> "ChangeModel":
-        """What adversarial training saved as `generator/`.
+        """What adversarial training saved as `generator/`, or `gan.export` made of it.
 
         Args:
-            folder: where it lies.
+            folder: where it lies; a file that ends in .onnx or .pt2.
             device: where it computes.
-            trust_remote_code: import the classes that the folder names, also from outside of `networks`.
+            trust_remote_code: import the classes that the folder names, also from outside of `networks`, and
+                load a .pt2 file, which can hold any code.
 
         Raises:
-            UserError: the folder holds no generator, or one of a class that is not trusted.
+            UserError: there is no generator, or one that is not trusted.
         """
-        generator, preprocessing = load_network(Path(folder), trusted=ANY if trust_remote_code else "")
-        return cls(generator.to(device), preprocessing)
+        trusted = ANY if trust_remote_code else ""
+        return cls(*load_generator(Path(folder), device=device, trusted=trusted))
 
     @torch.no_grad()
     def __call__(self, baseline: Radiograph | Path | str, followup: Radiograph | Path | str) -> Tensor:
