@@ -86,7 +86,7 @@ def main_table(methods: Mapping[str, Mapping[str, Described]], titles: Mapping[s
     lines = [_row("", titles.values())]
     for section, rows in NUMBERS.items():
         cells = {
-            number.label: [_cell(numbers.get(name), number) for numbers in methods.values()]
+            number.label: [cell(numbers.get(name), number) for numbers in methods.values()]
             for name, number in rows.items()
         }
         told = {label: row for label, row in cells.items() if any(cell != "-" for cell in row)}
@@ -99,7 +99,7 @@ def difference_table(differences: Mapping[str, Mapping[str, Described]]) -> str:
     """Differences of methods, one column each; a star where the interval leaves out 0."""
     lines = [_row("", differences)]
     for name, number in _ROWS.items():
-        cells = [_cell(of.get(name), number, signed=True) for of in differences.values()]
+        cells = [cell(of.get(name), number, signed=True) for of in differences.values()]
         if any(cell != "-" for cell in cells):
             lines.append(_row(f"  {number.label.strip()}", cells))
     return "\n".join(lines)
@@ -113,7 +113,7 @@ def group_table(
     for name in shown:
         rows = []
         for group, numbers in groups.items():
-            cells = [_cell(numbers["methods"][method].get(name), _ROWS[name]) for method in titles]
+            cells = [cell(numbers["methods"][method].get(name), _ROWS[name]) for method in titles]
             if any(cell != "-" for cell in cells):
                 rows.append(_row(f"  {group} ({numbers['pairs']} pairs)", cells))
         if rows:
@@ -126,7 +126,8 @@ def _row(label: str, cells: Any) -> str:
     return f"{label:<40}" + "".join(f"{text:>{_CELL}}" for text in texts).rstrip()
 
 
-def _cell(number: Described | None, how: Number, *, signed: bool = False) -> str:
+def cell(number: Described | None, how: Number, *, signed: bool = False) -> str:
+    """A number with its interval, a star where a difference leaves out 0; a hyphen where there is none."""
     if number is None or number["value"] is None:
         return "-"
     sign = "+" if signed else ""

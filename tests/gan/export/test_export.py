@@ -103,7 +103,7 @@ def test_the_lines_in_the_docs_use_it_without_this_package(made, pairs_folder, t
 
 
 def test_a_program_file_is_loaded_only_if_it_is_trusted(made):
-    with pytest.raises(UserError, match="change.pt2 can hold any code; .*--trust-remote-code"):
+    with pytest.raises(UserError, match=r"change.pt2 can hold any code; .*--trust-remote-code"):
         ChangeModel.load(made / "change.pt2")
 
 
@@ -164,8 +164,8 @@ MISTAKES = {
     "what is exported already": ("{made}/change.onnx again.onnx", ["change.onnx", "already"]),
     "code of somebody": ("{loud} change.onnx --data.path {pairs}", ["--trust-remote-code"]),
     "a file that differs": (
-        "{loud} change.pt2 --data.path {pairs} --trust-remote-code",
-        ["change.pt2 is not kept", "differs from PyTorch", "64 x 64", "0.0001 of float32"],
+        "{loud} change.onnx --data.path {pairs} --trust-remote-code",
+        ["change.onnx is not kept", "differs from PyTorch", "64 x 64", "0.0001 of float32"],
     ),
     "no pairs": ("{made}/generator change.pt2 --data.path absent.csv", ["absent.csv"]),
     "a place that cannot be written": (
