@@ -89,7 +89,7 @@ def main_table(methods: Mapping[str, Mapping[str, Described]], titles: Mapping[s
             number.label: [cell(numbers.get(name), number) for numbers in methods.values()]
             for name, number in rows.items()
         }
-        told = {label: row for label, row in cells.items() if any(cell != "-" for cell in row)}
+        told = {label: row for label, row in cells.items() if any(text != "-" for text in row)}
         if told:
             lines += ["", section, *(_row(f"  {label}", row) for label, row in told.items())]
     return "\n".join(lines)
@@ -100,7 +100,7 @@ def difference_table(differences: Mapping[str, Mapping[str, Described]]) -> str:
     lines = [_row("", differences)]
     for name, number in _ROWS.items():
         cells = [cell(of.get(name), number, signed=True) for of in differences.values()]
-        if any(cell != "-" for cell in cells):
+        if any(text != "-" for text in cells):
             lines.append(_row(f"  {number.label.strip()}", cells))
     return "\n".join(lines)
 
@@ -114,7 +114,7 @@ def group_table(
         rows = []
         for group, numbers in groups.items():
             cells = [cell(numbers["methods"][method].get(name), _ROWS[name]) for method in titles]
-            if any(cell != "-" for cell in cells):
+            if any(text != "-" for text in cells):
                 rows.append(_row(f"  {group} ({numbers['pairs']} pairs)", cells))
         if rows:
             lines += ["", _row(f"{_ROWS[name].label} by {column}", titles.values()), *rows]
