@@ -27,13 +27,28 @@ def pad_to_size(image: Tensor, height: int, width: int) -> Tensor:
     Crop a map back with `[..., :H, :W]`.
     """
     right, bottom = max(0, width - image.shape[-1]), max(0, height - image.shape[-2])
-    return F.pad(image, (0, right, 0, bottom), mode="replicate") if right or bottom else image
+    return _repeat_edge(image, right, bottom)
 
 
 def pad_to_multiple(image: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
-    """`pad_to_size` to the next multiples."""
-    height, width = (math.ceil(side / multiple) * multiple for side in image.shape[-2:])
-    return pad_to_size(image, height, width)
+    """`pad_to_size` to the next multiples, of any size that is only known when a program is run."""
+    bottom, right = ((side + multiple - 1) // multiple * multiple - side for side in image.shape[-2:])
+    return _repeat_edge(image, right, bottom)
+
+
+def _repeat_edge(image: Tensor, right: int, bottom: int) -> Tensor:
+    if torch.compiler.is_exporting() or right or bottom:  # a program that is exported must serve any size
+        return F.pad(image, (0, right, 0, bottom), mode="replicate")
+    return image
+
+
+def halves(both: Tensor) -> tuple[Tensor, Tensor]:
+    """The two of one batch, `[2 B, ...] -> [B, ...], [B, ...]`, whatever B is when an exported program runs.
+
+    `chunk` counts its parts by dividing by B, which has to be known for that.
+    """
+    first, second = both.unflatten(0, (2, -1)).unbind()
+    return first, second
 
 
 def run(module: Callable[[Tensor], Tensor], x: Tensor, *, recompute: bool) -> Tensor:

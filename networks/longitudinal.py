@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from networks.blocks import ConvNormAct, Decoder, DifferenceFusion, ResidualBlock, compare, run
+from networks.blocks import ConvNormAct, Decoder, DifferenceFusion, ResidualBlock, compare, halves, run
 from networks.config import Comparison, NetworkConfig
 from networks.encoder import Encoder, EncoderModel
 from networks.heads import Change, change_head
@@ -28,7 +28,7 @@ class _SkipFusion(nn.Module):
 
     def forward(self, skips: Sequence[Tensor]) -> list[Tensor]:
         """The skips of the baselines, then of the followups, `[2 B, C, h, w]`, to `[B, C, h, w]`."""
-        pairs = [both.chunk(2) for both in skips]
+        pairs = [halves(both) for both in skips]
         return [
             fuse(compare(baseline, followup, self.comparison))
             for fuse, (baseline, followup) in zip(self.scales, pairs, strict=False)
@@ -77,7 +77,7 @@ class LongitudinalMIMModel(EncoderModel):
         """
         height, width = followup.shape[-2:]
         *both_skips, both = self.features(baseline, followup)
-        x = self.fusion(*both.chunk(2))
+        x = self.fusion(*halves(both))
         for block in self.residual:
             x = run(block, x, recompute=self.config.checkpoint_activations)
         change_map: Tensor = self.head(self.decoder(x, self.skip_fusion(both_skips)))

@@ -79,8 +79,8 @@ def position_grid(positions: Tensor, height: int, width: int) -> Tensor:
     """Square-grid positions `[1, N, hidden]` on another grid, bicubically: `[1, hidden, height, width]`."""
     side = math.isqrt(positions.shape[1])
     grid = positions.transpose(1, 2).unflatten(2, (side, side))
-    if (height, width) == (side, side):
-        return grid
+    if not torch.compiler.is_exporting() and (height, width) == (side, side):
+        return grid  # as interpolation would leave it; a program that is exported must serve any size
     return F.interpolate(grid, size=(height, width), mode="bicubic", align_corners=False)
 
 

@@ -27,7 +27,7 @@ FLOORS = {
         {"run"},
         {"measures", "pictures"},
         {"pretrain", "adversarial", "classify"},
-        {"evaluate", "predict", "report", "export", "benchmark"},
+        {"evaluate", "predict", "report", "export", "share", "benchmark"},
         {"ablate"},
     ),
 }

@@ -21,8 +21,8 @@ class EvaluateConfig:
     """Judge trained generators beside each other and beside maps without a model."""
 
     runs: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Runs of gan.adversarial, their generator/ folders, or hub ids. The first is compared with each other
-    one."""
+    """Runs of gan.adversarial, their generator/ folders, hub ids, or exported files. The first is
+    compared with each other one."""
     data: DataConfig = field(default_factory=DataConfig)
     split: Literal["test", "val", "train", "all"] = "test"
     """Which pairs to judge on; all takes those of every split."""

@@ -11,8 +11,8 @@ from torch.nn.functional import interpolate
 from data import PairBatch
 from data.base.errors import UserError
 from gan.measures.scores import bin_of
+from gan.run.exported import load_generator
 from gan.run.exposure import exposed_anew
-from gan.run.handover import load_network
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Model:
 
     @classmethod
     def load(cls, name: str, folder: Path, device: torch.device, *, trusted: str = "") -> "Model":
-        """What adversarial training saved as `generator/`, called `name`; see `load_network`."""
-        generator, fed = load_network(folder, trusted=trusted)
-        return cls(name, generator.to(device), fed.image_size, fed.change == "signed")
+        """What adversarial training saved as `generator/`, or an exported file; see `load_generator`."""
+        generator, fed = load_generator(folder, device=device, trusted=trusted)
+        return cls(name, generator, fed.image_size, fed.change == "signed")
 
     @torch.no_grad()
     def __call__(self, baseline: Tensor, followup: Tensor) -> Tensor:

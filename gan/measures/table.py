@@ -109,7 +109,7 @@ def main_table(methods: Mapping[str, Mapping[str, Described]], titles: Mapping[s
     sections = {}
     for section, numbers in NUMBERS.items():
         sections[section] = {
-            how.label: [_cell(of.get(name), how) for of in methods.values()] for name, how in numbers.items()
+            how.label: [cell(of.get(name), how) for of in methods.values()] for name, how in numbers.items()
         }
     return Table("", "", list(titles.values()), _told(sections))
 
@@ -117,7 +117,7 @@ def main_table(methods: Mapping[str, Mapping[str, Described]], titles: Mapping[s
 def difference_table(differences: Mapping[str, Mapping[str, Described]]) -> Table:
     """Differences of methods, one column each; a star where the interval leaves out 0."""
     rows = {
-        how.label.strip(): [_cell(of.get(name), how, signed=True) for of in differences.values()]
+        how.label.strip(): [cell(of.get(name), how, signed=True) for of in differences.values()]
         for name, how in BY_NAME.items()
     }
     title = "differences (* the 95 % interval leaves out 0)"
@@ -132,7 +132,7 @@ def group_tables(
     for name in shown:
         rows = {
             f"{group} ({of['pairs']} pairs)": [
-                _cell(of["methods"][method].get(name), BY_NAME[name]) for method in titles
+                cell(of["methods"][method].get(name), BY_NAME[name]) for method in titles
             ]
             for group, of in groups.items()
         }
@@ -155,7 +155,8 @@ def _row(label: str, cells: Any) -> str:
     return f"{label:<40}" + "".join(f"{text:>{_CELL}}" for text in texts).rstrip()
 
 
-def _cell(number: Described | None, how: Number, *, signed: bool = False) -> str:
+def cell(number: Described | None, how: Number, *, signed: bool = False) -> str:
+    """A number with its interval, a star where a difference leaves out 0; a hyphen where there is none."""
     if number is None or number["value"] is None:
         return "-"
     sign = "+" if signed else ""

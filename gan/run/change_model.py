@@ -3,54 +3,25 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from data import Radiograph, read_radiograph, restore_from_square
-from data.base.errors import UserError
+from gan.run.exported import load_generator
 from gan.run.feeding import feed, fit_pair, not_aligned
 from gan.run.generator import generator_place
-from gan.run.handover import ANY, Preprocessing, load_network
+from gan.run.handover import ANY, Preprocessing
 from gan.run.tiles import map_in_tiles
 
 log = logging.getLogger(__name__)
-
-
-class Generator(Protocol):
-    """What maps changes: a module, or a program that was exported from one."""
-
-    def __call__(self, baseline: Tensor, followup: Tensor) -> Tensor:
-        """Change maps `[B, 1, S, S]` of images of that shape in `[0, 1]`, on their device."""
-
-
-def load_generator(
-    place: Path, device: torch.device | str, *, trusted: str
-) -> tuple[Generator, Preprocessing]:
-    """What is at the place of a generator, ready to compute on `device`, and how it must be fed.
-
-    Args:
-        place: what `generator_place` found.
-        device: where it computes.
-        trusted: see `load_network`.
-
-    Raises:
-        UserError: it holds no generator, or one of a class that is not trusted.
-    """
-    if place.is_file():
-        raise UserError(
-            f"{place} is no generator; name a run of gan.adversarial, its generator/, or a hub id"
-        )
-    network, preprocessing = load_network(place, trusted=trusted)
-    return network.to(device), preprocessing
 
 
 @dataclass(frozen=True)
 class ChangeModel:
     """A generator in eval mode, and how it must be fed."""
 
-    generator: Generator
+    generator: nn.Module
     """`(baseline, followup) -> change map`; it decides the device."""
     preprocessing: Preprocessing
 
@@ -58,17 +29,19 @@ class ChangeModel:
     def load(
         cls, model: Path | str, *, device: torch.device | str = "cpu", trust_remote_code: bool = False
     ) -> "ChangeModel":
-        """What adversarial training made.
+        """What adversarial training made, or `gan.export` made of it.
 
         Args:
-            model: a run, its `generator/`, or a hub id.
+            model: a run, its `generator/`, a hub id, or a file that ends in .onnx or .pt2.
             device: where it computes.
-            trust_remote_code: import the classes that the folder names, also from outside of `networks`.
+            trust_remote_code: import the classes that the folder names, also from outside of `networks`, and
+                load a .pt2 file, which can hold any code.
 
         Raises:
-            UserError: it holds no generator, or one of a class that is not trusted.
+            UserError: there is no generator, or one that is not trusted.
         """
-        return cls(*load_generator(generator_place(model), device, trusted=ANY if trust_remote_code else ""))
+        trusted = ANY if trust_remote_code else ""
+        return cls(*load_generator(generator_place(model), device=device, trusted=trusted))
 
     @torch.no_grad()
     def __call__(

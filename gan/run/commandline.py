@@ -85,6 +85,17 @@ def to_yaml(config: StageConfig) -> str:
     return yaml.safe_dump(settings, sort_keys=False)
 
 
+def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
+    """The options by the names they have on the command line, for whoever takes no nested ones."""
+    flat: dict[str, Any] = {}
+    for key, value in (_plain(config) if not isinstance(config, dict) else config).items():
+        if isinstance(value, dict):
+            flat |= flat_settings(value, f"{prefix}{key}.")
+        elif prefix or key not in _START_FIELDS:
+            flat[prefix + key] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return flat
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping.
 

@@ -32,6 +32,8 @@ class RunDir:
         """What the run was started on, each time."""
         self.metrics = path / "metrics.jsonl"
         """One JSON object a line."""
+        self.trackers = path / "trackers.json"
+        """By what each tracker knows the run."""
         self.split = path / "split.csv"
         """The patients of each split."""
         self.skipped = path / "skipped.csv"

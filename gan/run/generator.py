@@ -1,24 +1,23 @@
 """Where a trained generator lies: a run, a folder, or the hub; free of heavy imports."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from data.base.errors import UserError, first_line
 from gan.run.directory import RunDir
 
-_FILES = ("config.json", "model.safetensors", "preprocessing.json")
+PREPROCESSING = "preprocessing.json"
+EXPORTED = (".onnx", ".pt2")
+"""What the files of `gan.export` end in."""
+_FILES = ("config.json", "model.safetensors", PREPROCESSING)
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def generator_place(model: Path | str) -> Path:
-    """The file of an exported generator, or the folder of any other; see `generator_folder`."""
-    return Path(model) if Path(model).is_file() else generator_folder(model)
+    """Where a generator lies: the folder of the run that `model` is, `model` itself, or a hub id, downloaded.
 
-
-def generator_folder(model: Path | str) -> Path:
-    """The folder of a generator: of the run that `model` is, `model` itself, or a hub id, downloaded.
-
-    `owner/name` is a hub id where there is no folder `owner` here.
+    A file of `gan.export` stands for itself. `owner/name` is a hub id where there is no folder `owner` here.
 
     Raises:
         UserError: it is none of them, or a run that has not finished an epoch yet.
@@ -26,12 +25,27 @@ def generator_folder(model: Path | str) -> Path:
     for folder in (RunDir(Path(model)).generator, Path(model)):
         if all((folder / name).is_file() for name in _FILES[1:]):
             return folder
+    if Path(model).suffix in EXPORTED and Path(model).is_file():
+        return Path(model)
     if _HUB_ID.fullmatch(str(model)) and not Path(model).parent.exists():
         return _downloaded(str(model))
     raise UserError(
         f"{model} holds no generator/ with model.safetensors and preprocessing.json; "
         "name a run of gan.adversarial, its generator/, or a hub id"
     )
+
+
+def require_export_extra() -> None:
+    """Refuse to go on without what exported files are read and written with.
+
+    Raises:
+        UserError: naming the extra.
+    """
+    if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]:
+        raise UserError(
+            f"{' and '.join(missing)} missing; install it with the extra export: "
+            "pip install 'radiograph-change-gan[export]'"
+        )
 
 
 def _downloaded(hub_id: str) -> Path:

@@ -1,4 +1,4 @@
-"""What a run writes down: metrics.jsonl, the same in TensorBoard, and lines for the person watching."""
+"""What a run writes down: metrics.jsonl, the same in its trackers, and lines for the person watching."""
 
 import csv
 import json
@@ -14,6 +14,7 @@ from tqdm import tqdm
 from data import ImageBatch, PairBatch
 from data.base.atomic import write_text
 from gan.run.directory import RunDir
+from gan.run.tracking import show_picture
 
 BatchT = TypeVar("BatchT", PairBatch, ImageBatch)
 
@@ -22,7 +23,7 @@ class RunLog:
     """Writes on the main process only.
 
     Args:
-        accelerator: whose TensorBoard tracker takes the numbers and the pictures.
+        accelerator: whose trackers take the numbers and the pictures.
         directory: where metrics.jsonl lives.
     """
 
@@ -49,7 +50,7 @@ class RunLog:
             tqdm.write(text)
 
     def write(self, values: Mapping[str, Any], *, step: int, epoch: int, split: str) -> None:
-        """One line of metrics.jsonl; its numbers also go to TensorBoard as `split/name`."""
+        """One line of metrics.jsonl; its numbers also go to the trackers as `split/name`."""
         if not self._accelerator.is_main_process:
             return
         with self._path.open("a") as file:
@@ -81,12 +82,9 @@ class RunLog:
         self.say(f"skipped: {len(new)} unreadable, {len(self._reported)} so far, see {self._skipped_path}")
 
     def picture(self, name: str, path: Path, *, step: int) -> None:
-        """Show a PNG in TensorBoard."""
-        if self._accelerator.is_main_process:
-            from skimage.io import imread
-
-            writer = self._accelerator.get_tracker("tensorboard", unwrap=True)
-            writer.add_image(name, imread(path)[..., :3], global_step=step, dataformats="HWC")
+        """Show a PNG in the trackers."""
+        for tracker in self._accelerator.trackers if self._accelerator.is_main_process else ():
+            show_picture(tracker, name, path, step=step)
 
 
 @dataclass(frozen=True)

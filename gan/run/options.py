@@ -9,6 +9,7 @@ from data.config import DataConfig
 from networks.config import NetworkConfig
 
 Preset = Literal["tiny", "small", "base"]
+Tracker = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 Schedule = Literal["constant", "linear", "cosine"]
 
 
@@ -69,6 +70,9 @@ class StageConfig:
     """Stay on the CPU even where there is a GPU."""
     log_every: int = 20
     """Optimiser steps between two lines of metrics.jsonl; each holds means since the line before."""
+    log_with: tuple[Tracker, ...] = ("tensorboard",)
+    """Who is told of numbers and sample grids besides metrics.jsonl: one or more trackers, each of which but
+    tensorboard comes with an extra of its name. A resumed run goes on in the same run there."""
     checkpoint_every: int = 200
     """Optimiser steps between two checkpoints; the end of an epoch always makes one."""
     checkpoint_minutes: float | None = None

@@ -25,7 +25,7 @@ from gan.run.checkpoint import (
     newest_checkpoint,
     save_checkpoint,
 )
-from gan.run.commandline import to_yaml
+from gan.run.commandline import flat_settings, to_yaml
 from gan.run.directory import RunDir, claim_run_dir, create_run_dir, give_up
 from gan.run.disk import require_room
 from gan.run.files import DataFiles
@@ -37,6 +37,7 @@ from gan.run.options import StageConfig
 from gan.run.processes import require_whole_networks, step_samples
 from gan.run.progress import Progress
 from gan.run.record import record_start
+from gan.run.tracking import require_trackers, start_trackers
 from gan.run.trust import foreign_code, remember, require_trust
 
 _READERS = "the number of processes, which share a stream,"
@@ -71,6 +72,7 @@ class Run:
         """
         require_trust(config)
         require_whole_networks()
+        require_trackers(config)
         compute_deterministically(config.deterministic)
         process = PartialState(cpu=config.cpu)
         if config.mixed_precision == "fp16" and process.device.type == "cpu":
@@ -81,7 +83,6 @@ class Run:
             accelerator = Accelerator(
                 cpu=config.cpu,
                 mixed_precision=config.mixed_precision,
-                log_with="tensorboard",
                 project_dir=str(directory.path),
                 kwargs_handlers=[
                     DistributedDataParallelKwargs(find_unused_parameters=find_unused_parameters)
@@ -144,9 +145,8 @@ class Run:
         if self.accelerator.is_main_process:
             self._write_down(loaders)
         self.accelerator.wait_for_everyone()
-        # A run that was killed has written steps that come again.
-        purge = {} if self.config.resume is None else {"purge_step": self.progress.step + 1}
-        self.accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": purge})
+        settings = flat_settings(self.config)
+        start_trackers(self.accelerator, self.directory, self.config, settings, self.progress.step)
         self._introduce(loaders, news)
         if pretrained is not None and (warning := seen_by(pretrained, loaders.splits)):
             self.log.say(warning)

@@ -11,7 +11,7 @@ import pytest
 from data.base.errors import UserError
 from gan.evaluate.options import EvaluateConfig, free_folder, parse
 from gan.measures.critic import critic_accuracy
-from gan.run.generator import generator_folder
+from gan.run.generator import generator_place
 from tests.calling import call
 from tests.forked import call_in_ranks
 from tests.micro import MICRO_ADVERSARIAL
@@ -173,7 +173,7 @@ def test_the_hub_is_asked_for_what_is_not_here(tmp_path, place, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     monkeypatch.chdir(tmp_path)
-    assert generator_folder("owner/name") == place / "runs/adversarial/generator"
+    assert generator_place("owner/name") == place / "runs/adversarial/generator"
     assert asked == [("owner/name", ["config.json", "model.safetensors", "preprocessing.json"])]
     config, folders = parse(["owner/name"])
     assert list(folders) == ["owner/name"]

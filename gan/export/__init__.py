@@ -1,0 +1,1 @@
+"""A trained generator as one file that other programs run."""

@@ -1,0 +1,1 @@
+"""A trained generator on the hub, with a card that says what it is."""
