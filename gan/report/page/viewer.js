@@ -32,9 +32,10 @@ class Viewer {
     const { of } = this;
     const runs = report.runs.map((run) => run.name);
     const suffix = (run) => (runs.length > 1 ? `, ${runs[run]}` : "");
-    const sorts = Object.entries(of.numbers).flatMap(([name, { label }]) => runs.map((_, run) =>
-      [`${name} ${run}`, `${label}, worst first${suffix(run)}`]));
-    if (runs.length > 1) sorts.push(["apart", "difference of MAE, largest first"]);
+    this.names = Object.keys(of.numbers).filter((name) => of.cases.some((one) => one.numbers[0][name] !== null));
+    const sorts = this.names.flatMap((name) => runs.map((_, run) =>
+      [`${name} ${run}`, `${of.numbers[name].label}, worst first${suffix(run)}`]));
+    if (runs.length > 1 && this.names.includes("mae")) sorts.push(["apart", "difference of MAE, largest first"]);
     const findings = [...new Set(of.cases.flatMap((one) => one.findings))].sort();
     const choices = [["all", "all"], ...findings.map((name) => [`is ${name}`, name]), ["none", "no finding"]];
     this.sort = select([...sorts, ["number", "number"]], () => this.order());
@@ -95,7 +96,7 @@ class Viewer {
   /** The number that cases are sorted by, of each run. */
   numbersOf(one) {
     const named = this.sort.value.split(" ")[0];
-    const name = named in this.of.numbers ? named : "mae";
+    const name = named in this.of.numbers ? named : this.names[0];
     return one.numbers.map((numbers) => this.told(name, numbers));
   }
 
@@ -131,13 +132,12 @@ class Viewer {
   }
 
   describe(one) {
-    const { numbers, cases } = this.of;
     const told = one.numbers.map((of, run) => {
-      const values = Object.keys(numbers).map((name) => this.told(name, of)).join(", ");
+      const values = this.names.map((name) => this.told(name, of)).join(", ");
       return make("span", {}, ...(one.numbers.length > 1 ? [badge(run), " "] : []), `${values}  `);
     });
     const place = `case ${one.number} · ${one.findings.join(", ") || "no finding"}`;
-    this.headline.replaceChildren(make("b", {}, place), ` (${this.place + 1} of ${this.shown.length}, ${cases.length} in all)  `, ...told);
+    this.headline.replaceChildren(make("b", {}, place), ` (${this.place + 1} of ${this.shown.length}, ${this.of.cases.length} in all)  `, ...told);
   }
 
   /** Baseline, followup, a map a run, and the target where it is known. */

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import shutil
 
 import pytest
@@ -158,6 +159,20 @@ def test_cases_are_sorted_filtered_and_walked_through(page):
         await_text(page, ".headline b", f"case {number} ·")
     page.locator("#viewer-cases button").nth(3).click()
     await_text(page, ".headline b", "case 4 ·")
+
+
+def test_cases_without_targets_are_sorted_by_what_is_marked(browser, workplace, pairs_folder, tmp_path):
+    path = hostile_pairs(tmp_path, pairs_folder)
+    path.write_text(re.sub(r"[^,]*/target/[^,]*", "", path.read_text()))
+    done = report(tmp_path, workplace / "runs/adversarial", "--data.path", path, "--out", "page.html")
+    assert done.returncode == 0, done.stderr
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector(".panel canvas")
+    assert page.locator(".panel button").all_inner_texts() == ["baseline", "followup", "map"]
+    choices = page.locator("#viewer-sort option").all_inner_texts()
+    assert choices == ["area marked, worst first", "number"]
+    page.close()
 
 
 def test_baseline_and_followup_change_places(page):
