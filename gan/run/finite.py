@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from data.base.errors import UserError
 from gan.run.directory import RunDir
-from gan.run.optim import diverged, norms, release
+from gan.run.optim import all_finite, diverged, release
 
 
 class FiniteWatch:
@@ -119,8 +119,7 @@ class FiniteWatch:
     def _parameters_are_finite(self) -> Tensor:
         modules = [*self._accelerator._models, *self._kept.values()]
         lasting = [part for module in modules for part in (*module.parameters(), *_quantities(module))]
-        found = norms(part.detach() for part in lasting)
-        return torch.stack(found).isfinite().all() if found else torch.tensor(True)
+        return all_finite(part.detach() for part in lasting)
 
 
 def _quantities(module: nn.Module) -> list[Tensor]:

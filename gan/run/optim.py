@@ -1,5 +1,6 @@
 """Parameter groups, learning rates, and the step of an optimiser."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -152,7 +153,7 @@ def _hold_if_not_finite(optimizers: Sequence[Optimizer]) -> None:
     ]
     flags = [flag for optimizer in optimizers if (flag := diverged(optimizer)) is not None]
     if gradients:
-        flags.append((~torch.stack(norms(gradients)).isfinite().all()).float())
+        flags.append((~all_finite(gradients)).float())
     flag = torch.stack(flags).amax()
     for optimizer in optimizers:
         plain: Any = getattr(optimizer, "optimizer", optimizer)
@@ -160,16 +161,26 @@ def _hold_if_not_finite(optimizers: Sequence[Optimizer]) -> None:
             plain.found_inf = flag
 
 
-def norms(tensors: Iterable[Tensor]) -> list[Tensor]:
-    """The Euclidean norm of each tensor, float32: finite only if all of it is, and none of it above 1e19.
+def all_finite(tensors: Iterable[Tensor]) -> Tensor:
+    """Whether all numbers of all tensors are finite, on their device, in a few fused calls; True of none.
 
-    The largest magnitude would say the same, and takes eight times as long on a CPU.
+    The largest magnitude says it. On a CPU the Euclidean norm takes an eighth of the time, and all is finite
+    where it is; only where it is not can that be for numbers above 1e19, whose squares are no float32.
     """
-    widened: dict[torch.dtype, list[Tensor]] = {}
+    alike: dict[torch.dtype, list[Tensor]] = {}
     for tensor in tensors:
-        widened.setdefault(torch.promote_types(tensor.dtype, torch.float32), []).append(tensor)
-    found = [torch._foreach_norm(group, dtype=dtype) for dtype, group in widened.items()]
-    return [norm.float() for group in found for norm in group]
+        alike.setdefault(tensor.dtype, []).append(tensor)
+    groups = list(alike.values())
+    if all(tensor.device.type == "cpu" for group in groups for tensor in group):
+        quick = _have_finite_norms(groups, 2.0)
+        if quick:
+            return quick
+    return _have_finite_norms(groups, math.inf)
+
+
+def _have_finite_norms(groups: Sequence[Sequence[Tensor]], order: float) -> Tensor:
+    norms = [norm.float() for group in groups for norm in torch._foreach_norm(group, ord=order)]
+    return torch.stack(norms).isfinite().all() if norms else torch.tensor(True)
 
 
 def average_gradients(accelerator: Accelerator, module: nn.Module) -> None:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from accelerate import Accelerator
@@ -7,7 +9,7 @@ from torch import nn
 from data.base.errors import UserError
 from gan.run.directory import RunDir
 from gan.run.finite import FiniteWatch
-from gan.run.optim import optimiser_step
+from gan.run.optim import all_finite, optimiser_step
 from gan.run.progress import Progress
 
 NAN = torch.tensor(float("nan"))
@@ -123,3 +125,17 @@ def test_steps_are_left_out_up_to_a_limit_and_counted(tmp_path):
     assert progress.skipped == 2
     with pytest.raises(UserError, match=r"^l1 is not finite at step 5, samples 5"):
         watch.require()
+
+
+@pytest.mark.parametrize(
+    ("values", "finite"),
+    [([1.0, 2.0], True), ([1e30, -1e30], True), ([math.nan, 1.0], False), ([1.0, -math.inf], False)],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_numbers_are_finite_however_large(values, finite, dtype):
+    tensors = [torch.zeros(3), torch.tensor(values, dtype=dtype), torch.full((4,), 6e4, dtype=torch.float16)]
+    assert all_finite(tensors).item() is finite
+
+
+def test_nothing_is_finite():
+    assert all_finite([])
