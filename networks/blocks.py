@@ -8,9 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from networks import constants
 from networks.config import Comparison, Upsampling
 from networks.constants import FEATURE_CHANNELS, GROUP_NORM_GROUPS
 from networks.init import initialize
+
+COMPARISON_FLOOR = 0.1
+"""Standard deviation of the biases where differences of features are compared; see `settle`."""
 
 SIZE_MULTIPLE = 32
 """Images are padded to a multiple of this: the encoder halves four times, the transformer once more."""
@@ -69,9 +73,10 @@ class ConvNormAct(nn.Sequential):
         kernel_size: int = 3,
         *,
         norm_groups: int = GROUP_NORM_GROUPS,
+        bias: bool = False,
     ) -> None:
         super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
+            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias),
             group_norm(out_channels, norm_groups),
             nn.SiLU(),
         )
@@ -134,6 +139,17 @@ def compare(baseline: Tensor, followup: Tensor, comparison: Comparison) -> Tenso
     return torch.cat([difference, difference.abs()], dim=1)
 
 
+def settle(*fusions: nn.Module) -> None:
+    """Give the biases of convolutions that see differences values of their own, in place.
+
+    Where two images are alike there is nothing to normalise: without them the norms that follow blow up
+    whatever is left, noise as much as findings, and gradients by the inverse root of their epsilon each.
+    """
+    for layer in (layer for fusion in fusions for layer in fusion.modules()):
+        if isinstance(layer, nn.Conv2d) and layer.bias is not None and constants.INIT_WEIGHTS:
+            nn.init.normal_(layer.bias, std=COMPARISON_FLOOR)
+
+
 class DifferenceFusion(nn.Module):
     """Two feature maps to one, through three parallel compressions of what `compare` makes of them.
 
@@ -151,15 +167,17 @@ class DifferenceFusion(nn.Module):
     ) -> None:
         super().__init__()
         self.comparison: Comparison = comparison
-        self.pointwise = nn.Conv2d(2 * channels, channels, 1, bias=False)
-        self.local = nn.Conv2d(2 * channels, channels, 3, padding=1, bias=False)
+        has_floor = comparison == "difference"
+        self.pointwise = nn.Conv2d(2 * channels, channels, 1, bias=has_floor)
+        self.local = nn.Conv2d(2 * channels, channels, 3, padding=1, bias=has_floor)
         self.wide = nn.Sequential(
             nn.Conv2d(2 * channels, 2 * channels, 7, padding=3, groups=2 * channels, bias=False),
-            nn.Conv2d(2 * channels, channels, 1, bias=False),
+            nn.Conv2d(2 * channels, channels, 1, bias=has_floor),
         )
         self.norms = nn.ModuleList(group_norm(channels, norm_groups) for _ in range(3))
         self.activation = nn.SiLU()
         initialize(self)
+        settle(self)
 
     def forward(self, baseline: Tensor, followup: Tensor) -> Tensor:
         """`[B, C, H, W], [B, C, H, W] -> [B, C, H, W]`."""

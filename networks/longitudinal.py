@@ -5,7 +5,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from networks.blocks import ConvNormAct, Decoder, DifferenceFusion, ResidualBlock, compare, halves, run
+from networks.blocks import (
+    ConvNormAct,
+    Decoder,
+    DifferenceFusion,
+    ResidualBlock,
+    compare,
+    halves,
+    run,
+    settle,
+)
 from networks.config import Comparison, NetworkConfig
 from networks.encoder import Encoder, EncoderModel
 from networks.heads import Change, change_head
@@ -21,10 +30,12 @@ class _SkipFusion(nn.Module):
     def __init__(self, channels: Sequence[int], *, norm_groups: int, comparison: Comparison) -> None:
         super().__init__()
         self.comparison: Comparison = comparison
+        has_floor = comparison == "difference"
         self.scales = nn.ModuleList(
-            ConvNormAct(2 * width, width, norm_groups=norm_groups) for width in channels
+            ConvNormAct(2 * width, width, norm_groups=norm_groups, bias=has_floor) for width in channels
         )
         initialize(self)
+        settle(*self.scales)
 
     def forward(self, skips: Sequence[Tensor]) -> list[Tensor]:
         """The skips of the baselines, then of the followups, `[2 B, C, h, w]`, to `[B, C, h, w]`."""

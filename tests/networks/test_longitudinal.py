@@ -141,3 +141,14 @@ def test_a_decoder_that_resizes_is_saved_and_loaded(tmp_path) -> None:
     assert not any(isinstance(layer, torch.nn.ConvTranspose2d) for layer in model.decoder.modules())
     model.save_pretrained(tmp_path)
     assert torch.equal(LongitudinalMIMModelBig.from_pretrained(tmp_path)(*pair()), model(*pair()))
+
+
+@pytest.mark.parametrize("model", [LongitudinalMIMModel, LongitudinalMIMModelBig])
+def test_two_images_that_are_alike_leave_gradients_of_a_usual_size(model):
+    torch.manual_seed(0)
+    network, image = model(config=TINY), torch.rand(2, 1, 64, 64)
+    network(image, image).mean().backward()
+    largest = max(
+        parameter.grad.abs().max() for parameter in network.parameters() if parameter.grad is not None
+    )
+    assert 0 < largest < 10  # 1e22 without the biases of the fusions
