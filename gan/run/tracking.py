@@ -60,7 +60,8 @@ def start_trackers(
             for tracker in trackers:
                 if tracker.name not in known and tracker.name != _TENSORBOARD:
                     tracker.store_init_configuration(dict(settings))
-            write_text(directory.trackers, json.dumps({**known, **dict(map(_identity, trackers))}) + "\n")
+            own = {name: identity for name, identity in map(_identity, trackers) if identity}
+            write_text(directory.trackers, json.dumps({**known, **own}) + "\n")
     except Exception as error:  # whatever a tracker or its server raises
         names = " ".join(config.log_with)
         raise UserError(

@@ -7,7 +7,7 @@ from transformers import ViTConfig, ViTModel
 
 import networks
 from networks import PRESETS
-from networks.blocks import DifferenceFusion, ResidualBlock, compare, group_norm, pad_to_multiple
+from networks.blocks import DifferenceFusion, ResidualBlock, compare, group_norm, halves, pad_to_multiple
 from networks.transformer import position_grid, vision_transformer
 
 
@@ -187,3 +187,10 @@ def test_positions_tell_tokens_apart_and_follow_the_grid() -> None:
     assert (wide[0, 0, 0].diff() > 0).all()
     torch.testing.assert_close(wide[0, 0, 0], wide[0, 0, 3])
     torch.testing.assert_close(position_grid(torch.ones(1, 16, 2), 3, 7), torch.ones(1, 2, 3, 7))
+
+
+def test_halves_are_the_two_chunks_of_a_batch() -> None:
+    both = torch.rand(6, 4, 5, 3).to(memory_format=torch.channels_last)
+    for half, chunk in zip(halves(both), both.chunk(2), strict=True):
+        assert torch.equal(half, chunk)
+        assert half.stride() == chunk.stride()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -12,10 +13,10 @@ from torch import Tensor, nn
 
 from data.base.errors import UserError
 from gan.export.options import parse
-from gan.export.program import program_of, save_onnx, save_pt2, with_weights_as
+from gan.export.program import program_of, save_onnx, with_weights_as
 from gan.run.change_model import ChangeModel
 from gan.run.exported import load_generator
-from gan.run.handover import ANY, Preprocessing, save_network
+from gan.run.handover import Preprocessing, save_network
 from networks import EarlyFusionUNet, LongitudinalMIMModelBig
 from networks.config import NetworkConfig
 from tests.calling import call
@@ -107,32 +108,46 @@ def test_a_program_file_is_loaded_only_if_it_is_trusted(made):
         ChangeModel.load(made / "change.pt2")
 
 
-def test_the_default_generator_exports_for_any_size(tmp_path):
+def default_generator() -> nn.Module:
     torch.manual_seed(0)
-    network = LongitudinalMIMModelBig(config=NetworkConfig(**MICRO_SIZES)).eval()
-    program = program_of(network, 64)
-    save_onnx(program, tmp_path / "a.onnx", json.dumps(vars(HOW)))
-    save_pt2(program, tmp_path / "a.pt2", json.dumps(vars(HOW)))
-    for name in ("a.onnx", "a.pt2"):
-        exported, _ = load_generator(tmp_path / name, trusted=ANY)
-        for shape in ((2, 1, 64, 64), (3, 1, 96, 512), (1, 1, 70, 99)):  # positions as learned are of 512
-            images = torch.rand(2, *shape)
-            with torch.no_grad():
-                assert torch.allclose(exported(*images), network(*images), atol=1e-4)
+    return LongitudinalMIMModelBig(config=NetworkConfig(**MICRO_SIZES)).eval()
+
+
+def require_the_same(exported: nn.Module, network: nn.Module) -> None:
+    for shape in ((2, 1, 64, 64), (3, 1, 96, 128), (1, 1, 70, 99), (1, 1, 512, 512)):  # learned at 512
+        images = torch.rand(2, *shape)
+        with torch.no_grad():
+            assert torch.allclose(exported(*images), network(*images), atol=1e-4)
+
+
+def test_the_default_generator_is_a_program_for_any_size():
+    network = default_generator()
+    require_the_same(program_of(network, 64).module(), network)
+
+
+@pytest.mark.slow
+def test_the_default_generator_is_an_onnx_file_for_any_size(tmp_path):
+    network = default_generator()
+    save_onnx(program_of(network, 64), tmp_path / "a.onnx", json.dumps(vars(HOW)))
+    require_the_same(load_generator(tmp_path / "a.onnx")[0], network)
 
 
 def test_half_weights_stay_close_and_take_half_the_room(made):
     network, _ = load_generator(made / "generator")
-    images = torch.rand(2, 2, 1, 64, 64)
+    images = torch.rand(2, 2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        for dtype, most in ((torch.float16, 1e-3), (torch.bfloat16, 1e-2)):
+        for dtype, most in ((torch.float16, 2e-3), (torch.bfloat16, 2e-2)):  # eight times as coarse
             halved = with_weights_as(network, dtype)
             assert {weights.dtype for weights in halved.parameters()} == {dtype}
             difference = (halved(*images) - network(*images)).abs().max()
             assert 0 < difference < most
 
 
-def test_eight_bits_are_smaller_and_their_cost_is_told(made, pairs_folder, tmp_path):
+def test_eight_bits_are_smaller_and_their_cost_is_told(made, pairs_folder, tmp_path, monkeypatch):
+    def copied(_, path, __):  # which takes less time than making it again
+        shutil.copyfile(made / "change.onnx", path)
+
+    monkeypatch.setattr("gan.export.export.save_onnx", copied)
     done = call(
         *("gan.export", made / "generator", "small.onnx", "--precision", "int8"),
         *("--data.path", pairs_folder, "--pairs", "4"),
@@ -142,7 +157,7 @@ def test_eight_bits_are_smaller_and_their_cost_is_told(made, pairs_folder, tmp_p
     assert (tmp_path / "small.onnx").stat().st_size < 0.7 * (made / "change.onnx").stat().st_size
     assert "difference" in done.stdout.splitlines()[-1]
     model, exported = (ChangeModel.load(path) for path in (made / "generator", tmp_path / "small.onnx"))
-    images = [torch.rand(1, 1, 64, 64) for _ in range(2)]
+    images = torch.rand(2, 1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         difference = (exported.generator(*images) - model.generator(*images)).abs()
     assert difference.max() > 0
