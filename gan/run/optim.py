@@ -178,7 +178,7 @@ def all_finite(tensors: Iterable[Tensor]) -> Tensor:
     return _have_finite_norms(groups, math.inf)
 
 
-def _have_finite_norms(groups: Sequence[Sequence[Tensor]], order: float) -> Tensor:
+def _have_finite_norms(groups: Sequence[list[Tensor]], order: float) -> Tensor:
     norms = [norm.float() for group in groups for norm in torch._foreach_norm(group, ord=order)]
     return torch.stack(norms).isfinite().all() if norms else torch.tensor(True)
 
