@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import Tensor
 from torch.utils.data import Subset
 
@@ -89,12 +90,14 @@ def collect_cases(
         UserError, DataError: a generator or the data is not what it should be.
     """
     data = settled(config.data)
-    device = torch.device("cpu" if config.cpu or not torch.cuda.is_available() else "cuda")
+    process = PartialState(cpu=config.cpu or not torch.cuda.is_available())
     trusted = ANY if config.trust_remote_code else ""
-    models = {run: Model.load(run, folder, device, trusted=trusted) for run, folder in folders.items()}
+    models = {
+        run: Model.load(run, folder, process.device, trusted=trusted) for run, folder in folders.items()
+    }
     split = open_pairs(data, [config.split], with_targets=False)[config.split]
     places = np.linspace(0, len(split) - 1, min(config.cases, len(split))).round().astype(int).tolist()
-    judge = Judge(models, data, device)
+    judge = Judge(models, data, process)
     marked_from = {run: thresholds.get(run) or CHANGED for run in models}
     tally = Tally(judge.signed)
     stacks: list[Planes] = []

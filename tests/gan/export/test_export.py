@@ -16,6 +16,7 @@ from gan.export.options import parse
 from gan.export.program import program_of, save_onnx, with_weights_as
 from gan.run.change_model import ChangeModel
 from gan.run.exported import load_generator
+from gan.run.feeding import fit_pair
 from gan.run.handover import Preprocessing, save_network
 from networks import EarlyFusionUNet, LongitudinalMIMModelBig
 from networks.config import NetworkConfig
@@ -98,9 +99,11 @@ def test_the_lines_in_the_docs_use_it_without_this_package(made, pairs_folder, t
     exec(program, space)
     monkeypatch.undo()
     model = ChangeModel.load(made / "generator")
-    squares = [model._square(model.read(tmp_path / f"{kind}.png"))[0] for kind in ("baseline", "followup")]
+    before, after = (model.read(tmp_path / f"{kind}.png") for kind in ("baseline", "followup"))
+    pair = fit_pair(before, after, model.preprocessing)
     with torch.no_grad():
-        assert np.abs(space["change"] - model.generator(*squares).numpy()).max() < 1e-3
+        change = model.generator(pair.baseline[None], pair.followup[None])
+    assert np.abs(space["change"] - change.numpy()).max() < 1e-3
 
 
 def test_a_program_file_is_loaded_only_if_it_is_trusted(made):
