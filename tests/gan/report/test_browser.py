@@ -226,6 +226,7 @@ def test_window_level_zoom_and_place_are_shared(page):
     page.mouse.up()
     assert values(page) == "window 50 %, level 60 %, zoom 1.0"
     assert picture(page, 0) != first
+    click(page, "Reset")  # a narrow window may leave nothing to see of what is zoomed
     page.mouse.move(x, y)
     page.mouse.wheel(0, -300)
     await_text(page, ".viewer output", "zoom 2.0")
@@ -235,7 +236,7 @@ def test_window_level_zoom_and_place_are_shared(page):
     page.mouse.move(x + 40, y + 20)
     page.mouse.up()
     page.keyboard.up("Shift")
-    assert values(page) == "window 50 %, level 60 %, zoom 2.0"
+    assert values(page) == "window 100 %, level 50 %, zoom 2.0"
     assert all(picture(page, panel) != zoomed[panel] for panel in (0, 1))
     click(page, "Reset")
     assert values(page) == start
