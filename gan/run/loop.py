@@ -1,5 +1,6 @@
 """The training loop that all stages run."""
 
+import gc
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -196,6 +197,7 @@ def end_epoch(run: Run, stage: Stage, loaders: Loaders, epoch: int) -> None:
         log.picture("samples", grid, step=progress.step)
         if run.files is not None and (warning := run.files.warning()):
             log.say(warning)
+    gc.collect()  # Python by itself would keep what grids and figures leave for tens of epochs
     value = numbers[stage.chooser]
     if value is None:
         log.say(
