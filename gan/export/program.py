@@ -14,8 +14,8 @@ from torch.export import Dim, ExportedProgram
 from torch.nn.utils.parametrize import register_parametrization
 
 from data.base.errors import UserError, first_line
+from gan.run.directory import PREPROCESSING
 from gan.run.exported import INPUTS, OUTPUT
-from gan.run.generator import PREPROCESSING
 
 OPSET = 20
 """Of ONNX; the first with all that the networks need, and read by onnxruntime from 1.17 on."""

@@ -126,7 +126,7 @@ class Collection:
         )
         done = len(self.records) - len(missing)
         bar = tqdm(desc="predicting", total=len(self.records), initial=done, unit="pair", disable=None)
-        device = next(iter(self.ensemble.models.values())).device
+        device = self.ensemble.device
         with (
             bar,
             reading.batches(self.config.batch_size, workers, device) as batches,
@@ -147,8 +147,7 @@ class Collection:
         if batch.fed is None:
             return
         pairs = [self.records[place] for place in places]
-        device = next(iter(self.ensemble.models.values())).device
-        maps = self.ensemble(batch.fed.to(device), [pair.id for pair in pairs])
+        maps = self.ensemble(batch.fed.to(self.ensemble.device), [pair.id for pair in pairs])
         files = [(pair.baseline, pair.followup) for pair in pairs]
         confidence = [None] * len(pairs) if batch.fed.confidence is None else batch.fed.confidence.tolist()
         yield from zip(

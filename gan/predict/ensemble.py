@@ -10,9 +10,11 @@ from torch import Tensor
 from data import PairBatch
 from data.base.errors import UserError
 from gan.run.change_model import ChangeModel
+from gan.run.directory import WEIGHTS
 from gan.run.exposure import exposed_anew
 from gan.run.feeding import Fed
 from gan.run.handover import Preprocessing
+from gan.run.trained_on import require_alike
 
 _ALIKE = ("change", "framing", "intensity", "image_size")
 
@@ -32,14 +34,8 @@ class Ensemble:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        (first, model), *others = self.models.items()
-        for name, other in others:
-            for key in _ALIKE:
-                here, there = getattr(model.preprocessing, key), getattr(other.preprocessing, key)
-                if here != there:
-                    raise UserError(
-                        f"{first} and {name} differ in {key} ({here}, {there}); predict with one by one"
-                    )
+        fed = {name: vars(model.preprocessing) for name, model in self.models.items()}
+        require_alike(fed, _ALIKE, "predict with one by one")
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -50,6 +46,11 @@ class Ensemble:
     def signed(self) -> bool:
         """Whether maps tell the direction of a change."""
         return self.preprocessing.change == "signed"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models compute."""
+        return next(iter(self.models.values())).device
 
     @property
     def is_several(self) -> bool:
@@ -89,4 +90,4 @@ class Ensemble:
 
 def weights_of(place: Path) -> Path:
     """The file that holds the weights of a generator, by which it is told from others."""
-    return place if place.is_file() else place / "model.safetensors"
+    return place if place.is_file() else place / WEIGHTS

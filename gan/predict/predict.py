@@ -1,8 +1,8 @@
 """From models and radiographs to files."""
 
-import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +21,7 @@ from gan.predict.writing import Writer, predicted_of, shown
 from gan.run.change_model import ChangeModel
 from gan.run.directory import RunDir
 from gan.run.feeding import feed, fit_pair, not_aligned
+from gan.run.handover import sha256_of
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +38,15 @@ def predict(task: Task) -> None:
 
         assert task.pairs is not None
         records = Collection.records_of(task.pairs, config.on_error)
-        ensemble = load(task)
-        Collection(records, ensemble, writer_of(task, ensemble), config, digests(task)).predict()
+        ensemble, weights = load(task), digests(task)
+        Collection(records, ensemble, writer_of(task, ensemble, weights), config, weights).predict()
         return
-    places = places_beside(config.output, uncertainty=len(task.models) * (1 + config.passes) > 1)
-    places = places if config.overlay else replace(places, overlay=None)
     if suffix_of(config.output) in DICOM_SUFFIXES:
         Sources.read(*task.pair)
     ensemble = load(task)
-    predict_pair(ensemble, writer_of(task, ensemble), task.pair, places, tiles=config.tiles)
+    places = places_beside(config.output, uncertainty=ensemble.is_several)
+    places = places if config.overlay else replace(places, overlay=None)
+    predict_pair(ensemble, writer_of(task, ensemble, digests(task)), task.pair, places, tiles=config.tiles)
     for path in places.all():
         print(path)
 
@@ -76,7 +77,7 @@ def predict_pair(
     )
     if (reason := not_aligned(fed.confidence)) is not None:
         log.warning(reason)
-    maps = ensemble(fed.to(model.device), [files[1].name])
+    maps = ensemble(fed.to(ensemble.device), [files[1].name])
     (predicted,) = predicted_of([files], *maps, fed.geometry, [shown(after.pixels)])
     with named_if_it_fails(places.map), scratch_folder(places.map) as folder:
         parts = Places(**{name: path and folder / path.name for name, path in vars(places).items()})
@@ -84,8 +85,8 @@ def predict_pair(
         move_files(zip(parts.all(), places.all(), strict=True))
 
 
-def writer_of(task: Task, ensemble: Ensemble) -> Writer:
-    """What is to be written of every map of a task."""
+def writer_of(task: Task, ensemble: Ensemble, weights: Sequence[str]) -> Writer:
+    """What is to be written of every map of a task, made with weights of these digests."""
     config, made_by = task.config, ensemble.preprocessing
     try:
         release = version(MAKER)
@@ -95,7 +96,7 @@ def writer_of(task: Task, ensemble: Ensemble) -> Writer:
     algorithm = Algorithm(
         name=made_by.network.rpartition(":")[2],
         version=release,
-        weights=" ".join(digests(task)),
+        weights=" ".join(weights),
         parameters={**parameters, "models": str(len(task.models)), "change": made_by.change},
     )
     return Writer(
@@ -108,11 +109,7 @@ def writer_of(task: Task, ensemble: Ensemble) -> Writer:
 
 def digests(task: Task) -> list[str]:
     """Twelve hexadecimal digits of the weights of each model."""
-    found = []
-    for place in task.models.values():
-        with weights_of(place).open("rb") as file:
-            found.append(hashlib.file_digest(file, "sha256").hexdigest()[:12])
-    return found
+    return [sha256_of(weights_of(place))[:12] for place in task.models.values()]
 
 
 def threshold_of(task: Task) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gan.report.names import last_name, without_folders
-from gan.run.commandline import read_yaml
+from gan.run.commandline import flat, read_yaml
 from gan.run.directory import RunDir, is_finished
 from gan.run.log import read_metrics
 
@@ -26,7 +26,7 @@ def facts_of(run: RunDir) -> dict[str, Any]:
     return {
         "facts": {**_course(lines, options, run), **_data(options), **_patients(run)},
         "starts": [_start(start) for start in _starts(run.starts)],
-        "options": _flat(without_folders(options)),
+        "options": {name: str(value) for name, value in flat(without_folders(options)).items()},
     }
 
 
@@ -94,14 +94,3 @@ def _word(word: str) -> str:
         return f"python -m {'.'.join(Path(word).parts[-3:-1])}"
     option, equals, value = word.partition("=")
     return f"{option}={last_name(value)}" if equals and option.startswith("--") else last_name(word)
-
-
-def _flat(options: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Options by the names they have on the command line."""
-    flat: dict[str, str] = {}
-    for name, value in options.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = " ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return flat

@@ -75,7 +75,7 @@ class ChangeModel:
     @property
     def device(self) -> torch.device:
         """Where the generator computes."""
-        parameters = self.generator.parameters() if isinstance(self.generator, nn.Module) else iter(())
+        parameters = self.generator.parameters()
         return next((parameter.device for parameter in parameters), torch.device("cpu"))
 
     @torch.no_grad()

@@ -81,19 +81,23 @@ def preset_for_hardware(*, cpu: bool) -> Preset:
 
 def to_yaml(config: StageConfig) -> str:
     """Everything needed to repeat the run, as the text of config.yaml."""
-    settings = {key: value for key, value in _plain(config).items() if key not in _START_FIELDS}
-    return yaml.safe_dump(settings, sort_keys=False)
+    return yaml.safe_dump(settings_of(config), sort_keys=False)
 
 
-def flat_settings(config: Any, prefix: str = "") -> dict[str, Any]:
-    """The options by the names they have on the command line, for whoever takes no nested ones."""
-    flat: dict[str, Any] = {}
-    for key, value in (_plain(config) if not isinstance(config, dict) else config).items():
+def settings_of(config: StageConfig) -> dict[str, Any]:
+    """What config.yaml holds of the options."""
+    return {key: value for key, value in _plain(config).items() if key not in _START_FIELDS}
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings by the names they have on the command line, for whoever takes no nested ones."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
         if isinstance(value, dict):
-            flat |= flat_settings(value, f"{prefix}{key}.")
-        elif prefix or key not in _START_FIELDS:
-            flat[prefix + key] = " ".join(map(str, value)) if isinstance(value, list) else value
-    return flat
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = " ".join(map(str, value)) if isinstance(value, list) else value
+    return found
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

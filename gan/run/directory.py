@@ -13,6 +13,13 @@ from data.base.locks import try_lock
 from gan.run.options import StageConfig
 
 RUNS = Path("runs")
+SETTINGS, WEIGHTS, PREPROCESSING, SUMS = (
+    "config.json",
+    "model.safetensors",
+    "preprocessing.json",
+    "SHA256SUMS",
+)
+"""What is in encoder/ and generator/: constructor arguments, weights, how to feed it, checksums of those."""
 
 
 class RunDir:
@@ -152,9 +159,7 @@ def find_pretrained(pretrained: str) -> RunDir | None:
                 "no finished pretraining run under runs/pretrain*: make one with `python -m gan.pretrain`, "
                 "name one with --pretrained RUN, or start from a fresh encoder with --pretrained none"
             )
-        return RunDir(
-            max(finished, key=lambda path: (path / "encoder" / "model.safetensors").stat().st_mtime)
-        )
+        return RunDir(max(finished, key=lambda path: (path / "encoder" / WEIGHTS).stat().st_mtime))
     if not _has_encoder(Path(pretrained)):
         raise UserError(
             f"--pretrained {pretrained}: no encoder/ saved in it; name a finished run of gan.pretrain"
@@ -169,7 +174,7 @@ def is_finished(run: Path) -> bool:
 
 
 def _has_encoder(run: Path) -> bool:
-    return all((run / "encoder" / name).is_file() for name in ("preprocessing.json", "model.safetensors"))
+    return all((run / "encoder" / name).is_file() for name in (PREPROCESSING, WEIGHTS))
 
 
 def _taken(path: Path) -> bool:

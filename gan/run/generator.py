@@ -5,12 +5,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from data.base.errors import UserError, first_line
-from gan.run.directory import RunDir
+from gan.run.directory import PREPROCESSING, SETTINGS, WEIGHTS, RunDir
 
-PREPROCESSING = "preprocessing.json"
 EXPORTED = (".onnx", ".pt2")
 """What the files of `gan.export` end in."""
-_FILES = ("config.json", "model.safetensors", PREPROCESSING)
+FILES = (SETTINGS, WEIGHTS, PREPROCESSING)
+"""Those of a generator's folder."""
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -23,7 +23,7 @@ def generator_place(model: Path | str) -> Path:
         UserError: it is none of them, or a run that has not finished an epoch yet.
     """
     for folder in (RunDir(Path(model)).generator, Path(model)):
-        if all((folder / name).is_file() for name in _FILES[1:]):
+        if all((folder / name).is_file() for name in FILES[1:]):
             return folder
     if Path(model).suffix in EXPORTED and Path(model).is_file():
         return Path(model)
@@ -52,12 +52,12 @@ def _downloaded(hub_id: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(snapshot_download(hub_id, allow_patterns=list(_FILES)))
+        folder = Path(snapshot_download(hub_id, allow_patterns=list(FILES)))
     except Exception as error:  # whatever the hub or the network raises
         raise UserError(
             f"{hub_id} is neither here nor to be had from the hub ({first_line(error)}); "
             "name a run of gan.adversarial, its generator/, or a hub id"
         ) from error
-    if missing := [name for name in _FILES[1:] if not (folder / name).is_file()]:
+    if missing := [name for name in FILES[1:] if not (folder / name).is_file()]:
         raise UserError(f"{hub_id} on the hub lacks {' and '.join(missing)}; upload a whole generator/")
     return folder

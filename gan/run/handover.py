@@ -14,7 +14,7 @@ from torch import nn
 from data.base.atomic import give_usual_permissions, whole_folder
 from data.base.errors import UserError, first_line
 from data.config import Change, DataConfig, Framing, Intensity
-from gan.run.directory import RunDir
+from gan.run.directory import PREPROCESSING, SUMS, WEIGHTS, RunDir
 from gan.run.disk import named_if_not_written
 from gan.run.loaders import Split
 from gan.run.plugins import is_ours, network_class
@@ -22,9 +22,6 @@ from networks import PretrainedModel
 
 ANY = "*"
 """Whatever a folder names: this process made it, or its user trusts it."""
-_WEIGHTS = "model.safetensors"
-_PREPROCESSING = "preprocessing.json"
-_SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +63,10 @@ def save_network(model: Any, folder: Path, preprocessing: Preprocessing) -> None
         if hasattr(model, "save_pretrained"):
             model.save_pretrained(part)
         else:
-            save_model(model, str(part / _WEIGHTS))
-        (part / _PREPROCESSING).write_text(json.dumps(asdict(preprocessing), indent=2) + "\n")
+            save_model(model, str(part / WEIGHTS))
+        (part / PREPROCESSING).write_text(json.dumps(asdict(preprocessing), indent=2) + "\n")
         written = sorted(path for path in part.iterdir() if path.is_file())
-        (part / _SUMS).write_text("".join(f"{_sha256(path)}  {path.name}\n" for path in written))
+        (part / SUMS).write_text("".join(f"{sha256_of(path)}  {path.name}\n" for path in written))
         give_usual_permissions(part)
 
 
@@ -86,7 +83,7 @@ def load_network(folder: Path, *, trusted: str = "") -> tuple[nn.Module, Preproc
     """
     require_intact(folder)
     try:
-        preprocessing = Preprocessing(**json.loads((folder / _PREPROCESSING).read_text()))
+        preprocessing = Preprocessing(**json.loads((folder / PREPROCESSING).read_text()))
         if not is_ours(preprocessing.network) and trusted not in (ANY, preprocessing.network):
             raise UserError(
                 f"{folder} wants code of its own to be run ({preprocessing.network}); if you trust it, add "
@@ -98,7 +95,7 @@ def load_network(folder: Path, *, trusted: str = "") -> tuple[nn.Module, Preproc
             trust = {"trust_remote_code": trusted == ANY} if issubclass(cls, PretrainedModel) else {}
             return cls.from_pretrained(folder, **trust).eval(), preprocessing
         model = cls()
-        load_model(model, folder / _WEIGHTS, strict=True)
+        load_model(model, folder / WEIGHTS, strict=True)
     except UserError:
         raise
     except Exception as error:  # safetensors, json and torch raise all kinds for a broken file
@@ -113,22 +110,23 @@ def require_intact(folder: Path) -> None:
         UserError: naming the file.
     """
     try:
-        written = [line.split("  ", 1) for line in (folder / _SUMS).read_text().splitlines()]
-        damaged = next((name for digest, name in written if _sha256(folder / name) != digest), None)
+        written = [line.split("  ", 1) for line in (folder / SUMS).read_text().splitlines()]
+        damaged = next((name for digest, name in written if sha256_of(folder / name) != digest), None)
     except FileNotFoundError as error:
-        if str(error.filename) == str(folder / _SUMS):
+        if str(error.filename) == str(folder / SUMS):
             return
         damaged = Path(error.filename).name
     except (OSError, ValueError):
-        damaged = _SUMS
+        damaged = SUMS
     if damaged is not None:
         raise UserError(
-            f"{folder / damaged} is damaged or was changed; copy it again, or delete {_SUMS} beside it if "
+            f"{folder / damaged} is damaged or was changed; copy it again, or delete {SUMS} beside it if "
             "the change is yours"
         )
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -148,8 +146,7 @@ def load_encoder(run: RunDir, spec: str) -> nn.Module:
 
 def weights_digest(run: RunDir) -> str:
     """Sixteen hexadecimal digits that tell one pretrained encoder from another."""
-    with (run.encoder / _WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return sha256_of(run.encoder / WEIGHTS)[:16]
 
 
 def seen_by(run: RunDir, splits: Mapping[str, Split]) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from data.base.commandline import tyro_parse
 from data.base.errors import UserError
 from data.config import DataConfig
 from gan.run.generator import generator_place
-from gan.run.trained_on import data_of, how_fed
+from gan.run.trained_on import data_of, how_fed, require_alike
 
 
 class Judged(Protocol):
@@ -39,7 +39,7 @@ def parse_judged(
         raise UserError(f"{repeated[0]} is named twice; name every run once")
     folders = {run: generator_place(run) for run in given.runs}
     fed = {run: how_fed(folder) for run, folder in folders.items()}
-    _require_alike(fed)
+    require_alike(fed, ("change", "framing", "intensity"), "evaluate them one by one")
     default = options()
     default.data = replace(data_of(given.runs[0], given.data, argv, prog=prog), **fed[given.runs[0]])
     config = tyro_parse(options, argv, prog=prog, default=default)
@@ -49,15 +49,3 @@ def parse_judged(
             "name a run of that kind, or drop the option"
         )
     return config, folders
-
-
-def _require_alike(fed: dict[str, dict[str, Any]]) -> None:
-    """Refuse runs whose maps do not compare; a size of their own is no hindrance."""
-    (first, wanted), *others = fed.items()
-    for name in ("change", "framing", "intensity"):
-        for other, found in others:
-            if found[name] != wanted[name]:
-                raise UserError(
-                    f"{first} and {other} differ in {name} ({wanted[name]}, {found[name]}); "
-                    "evaluate them one by one"
-                )

@@ -25,7 +25,7 @@ from gan.run.checkpoint import (
     newest_checkpoint,
     save_checkpoint,
 )
-from gan.run.commandline import flat_settings, to_yaml
+from gan.run.commandline import flat, settings_of, to_yaml
 from gan.run.directory import RunDir, claim_run_dir, create_run_dir, give_up
 from gan.run.disk import require_room
 from gan.run.files import DataFiles
@@ -145,7 +145,7 @@ class Run:
         if self.accelerator.is_main_process:
             self._write_down(loaders)
         self.accelerator.wait_for_everyone()
-        settings = flat_settings(self.config)
+        settings = flat(settings_of(self.config))
         start_trackers(self.accelerator, self.directory, self.config, settings, self.progress.step)
         self._introduce(loaders, news)
         if pretrained is not None and (warning := seen_by(pretrained, loaders.splits)):

@@ -2,7 +2,7 @@
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from data.base.commandline import tyro_parse
 from data.base.errors import UserError, first_line
 from data.config import DataConfig, EmbeddedConfig
 from gan.run.commandline import read_yaml, yaml_to_flags
-from gan.run.directory import RunDir
-from gan.run.generator import PREPROCESSING, require_export_extra
+from gan.run.directory import PREPROCESSING, RunDir
+from gan.run.generator import require_export_extra
 
 _FED = ("image_size", "framing", "intensity", "change")
 _SOURCES = ("path", "prepared", "mix")
@@ -60,6 +60,26 @@ def how_fed(place: Path) -> dict[str, Any]:
     if missing := [name for name in _FED if name not in known]:
         raise UserError(f"{place}: {PREPROCESSING} lacks {', '.join(missing)}; name another")
     return {name: known[name] for name in _FED}
+
+
+def require_alike(fed: Mapping[str, Mapping[str, Any]], names: Sequence[str], remedy: str) -> None:
+    """Refuse generators that are fed in other ways, or whose maps mean something else, than the first.
+
+    Args:
+        fed: how each is fed, by what it is called.
+        names: what must be alike.
+        remedy: what to do instead.
+
+    Raises:
+        UserError: naming two of them and what differs.
+    """
+    (first, wanted), *others = fed.items()
+    for name in names:
+        for other, found in others:
+            if found[name] != wanted[name]:
+                raise UserError(
+                    f"{first} and {other} differ in {name} ({wanted[name]}, {found[name]}); {remedy}"
+                )
 
 
 def data_of(

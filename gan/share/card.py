@@ -14,7 +14,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from data.base.errors import UserError
 from gan.measures.baselines import BASELINES
-from gan.measures.table import NUMBERS, cell
+from gan.measures.table import BY_NAME, NUMBERS, cell
 from gan.run.commandline import read_yaml
 from gan.run.directory import RunDir
 from gan.run.trained_on import read_preprocessing
@@ -32,9 +32,8 @@ pixels of the later one. {{ meaning }}
 
 ```python
 from gan.run.change_model import ChangeModel
-from gan.run.generator import generator_place
 
-model = ChangeModel.load(generator_place("{{ hub_id }}"))
+model = ChangeModel.load("{{ hub_id }}")
 change = model("BASELINE.dcm", "FOLLOWUP.dcm")  # [1, H, W] of the followup
 ```
 
@@ -64,7 +63,6 @@ _MEASURED = (
 )
 _THIS = "this model"
 _OF_RESULTS = ("average_precision", "auroc", "dice", "sensitivity", "false_marks")
-_ROWS = {name: number for section in NUMBERS.values() for name, number in section.items()}
 
 
 def card_of(run: RunDir, name: str, licence: str, evaluation: Path | None) -> str:
@@ -127,7 +125,7 @@ def _card_data(title: str, licence: str, summary: Mapping[str, Any], judged_on: 
             dataset_type="radiograph-pairs",
             dataset_name=f"held-out pairs, {judged_on}",
             metric_type=name,
-            metric_name=_ROWS[name].label,
+            metric_name=BY_NAME[name].label,
             metric_value=number["value"],
         )
         for name, number in (_method(summary).items() if summary else ())
@@ -183,7 +181,7 @@ def _numbers(summary: Mapping[str, Any]) -> str:
         *(f"{note[0].upper()}{note[1:]}." for note in summary.get("notes", ())),
     ]
     if found := summary.get("by", {}).get("finding"):
-        precision = _ROWS["pair_average_precision"]
+        precision = BY_NAME["pair_average_precision"]
         rows = [
             [name, str(of["pairs"]), cell(_method(of).get("pair_average_precision"), precision)]
             for name, of in found.items()

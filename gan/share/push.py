@@ -8,12 +8,12 @@ from huggingface_hub import HfApi
 
 from data.base.atomic import whole_folder
 from data.base.errors import UserError, first_line
-from gan.run.directory import RunDir
+from gan.run.directory import SUMS, RunDir
+from gan.run.generator import FILES
 from gan.run.handover import require_intact
 from gan.share.card import card_of
 
-_FILES = ("config.json", "model.safetensors", "preprocessing.json")
-_SUMS, _CARD = "SHA256SUMS", "README.md"
+_CARD = "README.md"
 
 
 def share(
@@ -47,12 +47,12 @@ def share(
 
 
 def _fill(folder: Path, run: RunDir, card: str) -> None:
-    for name in _FILES:
+    for name in FILES:
         if (run.generator / name).is_file():
             shutil.copyfile(run.generator / name, folder / name)
-    if (sums := run.generator / _SUMS).is_file():  # which knows another card
+    if (sums := run.generator / SUMS).is_file():  # which knows another card
         lines = [line for line in sums.read_text().splitlines(keepends=True) if _CARD not in line]
-        (folder / _SUMS).write_text("".join(lines))
+        (folder / SUMS).write_text("".join(lines))
     (folder / _CARD).write_text(card, encoding="utf-8")
 
 

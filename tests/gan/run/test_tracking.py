@@ -14,7 +14,7 @@ from skimage.io import imsave
 
 from data.base.errors import UserError
 from gan.pretrain.options import PRESETS
-from gan.run.commandline import flat_settings
+from gan.run.commandline import flat, settings_of
 from gan.run.directory import RunDir
 from gan.run.log import RunLog
 from gan.run.tracking import require_trackers, start_trackers
@@ -66,7 +66,7 @@ def log_to(folder, trackers, grid, *, step, resume=False):
     config = replace(PRESETS["tiny"], log_with=trackers, resume=folder if resume else None)
     accelerator, directory = Accelerator(cpu=True), RunDir(folder)
     folder.mkdir(exist_ok=True)
-    start_trackers(accelerator, directory, config, flat_settings(config), step)
+    start_trackers(accelerator, directory, config, flat(settings_of(config)), step)
     log = RunLog(accelerator, directory)
     for now in (step + 1, step + 2):
         log.write({"l1": 1.0 / now, "of": {"a": 2}}, step=now, epoch=1, split="train")
